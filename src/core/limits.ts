@@ -1,0 +1,33 @@
+/**
+ * Every maximum in one place. What happens at a limit is written where it is hit; the relations that must hold
+ * between limits are asserted at the end of this file.
+ */
+
+import { strict as assert } from 'node:assert'
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** Largest Kafka request or response frame we accept from a peer, without its own length field. */
+export const FRAME_BYTES_MAX = 16 * MIB
+/** Largest frame we accept as an answer to a request of our own (a fetch may carry whole partitions). */
+export const RESPONSE_FRAME_BYTES_MAX = 64 * MIB
+/** Largest record batch, as stored (compressed). Kafka's own default for `max.message.bytes`. */
+export const BATCH_BYTES_MAX = 1_048_588
+/** Largest size a compressed batch may inflate to. */
+export const BATCH_INFLATED_BYTES_MAX = 32 * MIB
+/** Most records one batch may hold. */
+export const BATCH_RECORDS_MAX = 500_000
+/** Largest HTTP request body, before and after decompression. */
+export const HTTP_BODY_BYTES_MAX = 16 * MIB
+/** Largest single line or record taken over HTTP: it must fit a batch with its overhead. */
+export const RECORD_BYTES_MAX = 1_000_000
+/** Bytes of producers' data held in memory between socket and vault, over all listeners. */
+export const ADMISSION_BYTES_MAX = 64 * MIB
+/** Longest topic name (Kafka's own limit, which leaves room for file names). */
+export const TOPIC_NAME_CHARS_MAX = 249
+
+assert(BATCH_BYTES_MAX < FRAME_BYTES_MAX, 'a full batch must fit a frame')
+assert(RECORD_BYTES_MAX < BATCH_BYTES_MAX, 'the largest record must fit a batch')
+assert(FRAME_BYTES_MAX <= ADMISSION_BYTES_MAX, 'one full frame must be admissible')
+assert(HTTP_BODY_BYTES_MAX <= ADMISSION_BYTES_MAX, 'one full HTTP body must be admissible')

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config'
+
+const long = process.env['GOPHERSHIP_TEST_LONG'] === '1'
+
+/** One configuration for both runs: the default suite, and (`npm run test:long`) the same suite with its campaigns. */
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts', ...(long ? ['test/**/*.long.ts'] : [])],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    maxWorkers: 2,
+    pool: 'forks',
+    reporters: ['default'],
+  },
+})
