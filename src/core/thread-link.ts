@@ -1,0 +1,246 @@
+/**
+ * A role in a worker thread, and the handle the main thread holds on it. Owns the few messages between the two:
+ * started, failed to start, stop, status, metrics. The role's own work never crosses this link; it talks Kafka.
+ *
+ * Options and answers are plain JSON-like data (they are structured-cloned). A failure keeps its code across.
+ */
+
+import { parentPort, Worker, workerData } from 'node:worker_threads'
+import type { Clock } from './clock.ts'
+import { GopherShipError } from './errors.ts'
+import type { PlainFailure } from './plain-failure.ts'
+import { decodeFailure, encodeFailure } from './plain-failure.ts'
+
+/** Anything that lists its metrics as data; a prom-client `Registry` does. */
+export interface MetricsSource {
+  getMetricsAsJSON(): Promise<object[]>
+}
+
+/** What a thread's role gives once it runs. */
+export interface ThreadService {
+  /** Told to the main thread once: ports, ids. Plain data. */
+  readonly ready: unknown
+  readonly metrics: MetricsSource
+  /** A cheap snapshot, plain data. */
+  status(): unknown
+  /** Finishes what was begun and lets go of everything; the thread ends after it. */
+  stop(): Promise<void>
+}
+
+export interface ThreadDefinition<Options> {
+  start(options: Options): Promise<ThreadService>
+}
+
+type Question = 'status' | 'metrics' | 'stop'
+interface ToThread {
+  readonly id: number
+  readonly question: Question
+}
+type FromThread =
+  | { readonly kind: 'ready'; readonly value: unknown }
+  | { readonly kind: 'failed'; readonly failure: PlainFailure }
+  | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'refusal'; readonly id: number; readonly failure: PlainFailure }
+
+/**
+ * The worker side: starts the role with the thread's options and answers the main thread until told to stop.
+ * Call it once, at the end of a thread's entry module. A role that cannot go on throws: an uncaught error ends the
+ * thread, and whoever supervises it starts a new one.
+ */
+export function serveThread<Options>(definition: ThreadDefinition<Options>): void {
+  const port = parentPort
+  if (port === null)
+    throw new Error('serveThread was called outside a worker thread: this module is a thread entry')
+  const say = (message: FromThread) => port.postMessage(message)
+
+  const started = definition.start(workerData as Options)
+  started.then(
+    (service) => say({ kind: 'ready', value: service.ready }),
+    (error: unknown) => {
+      say({ kind: 'failed', failure: encodeFailure(error) })
+      port.close()
+    },
+  )
+  const answer = async (question: Question): Promise<unknown> => {
+    const service = await started
+    if (question === 'status') return await service.status()
+    if (question === 'metrics') return await service.metrics.getMetricsAsJSON()
+    return await service.stop()
+  }
+  port.on('message', (message: ToThread) => {
+    answer(message.question)
+      .then(
+        (value) => say({ kind: 'answer', id: message.id, value }),
+        (error: unknown) => say({ kind: 'refusal', id: message.id, failure: encodeFailure(error) }),
+      )
+      // With its port closed nothing holds the thread any more, unless the role forgot something.
+      .finally(() => message.question === 'stop' && port.close())
+  })
+}
+
+export interface ThreadHandleOptions {
+  /** Shown in diagnostics and as the operating system's thread name. */
+  readonly name: string
+  /** The thread's entry module; see `moduleUrl`. */
+  readonly module: URL
+  /** Given to the role's `start`; plain data. */
+  readonly options: unknown
+  readonly clock: Clock
+  /** The thread must say that it is ready within this time, or it is ended. */
+  readonly startMsMax?: number
+  /** A question that is not answered within this time fails with GS_THREAD_FAILED (the thread is busy or stuck). */
+  readonly answerMsMax?: number
+  /** V8 heap limits of the thread, in MiB, as Node names them. */
+  readonly resourceLimits?: {
+    readonly maxOldGenerationSizeMb?: number
+    readonly maxYoungGenerationSizeMb?: number
+  }
+  /** Called once if the thread ends without `stop` having been called, after it was ready. */
+  readonly onCrash: (failure: Error) => void
+}
+
+interface Pending {
+  resolve(value: unknown): void
+  reject(error: Error): void
+}
+
+/** The main thread's hold on one worker thread. Used for one run: a restart makes a new handle. */
+export class ThreadHandle {
+  readonly name: string
+  readonly #options: ThreadHandleOptions
+  readonly #pending = new Map<number, Pending>()
+  #worker: Worker | null = null
+  #exited: Promise<void> = Promise.resolve()
+  #nextId = 1
+  #isReady = false
+  #isStopping = false
+  #failure: Error | null = null
+
+  constructor(options: ThreadHandleOptions) {
+    this.name = options.name
+    this.#options = options
+  }
+
+  /**
+   * Starts the thread and resolves with what its role announced. Rejects with the role's own failure, or with
+   * GS_THREAD_FAILED when the thread died or stayed silent; either way nothing is left running.
+   */
+  async start(): Promise<unknown> {
+    const { name, module, options, clock, resourceLimits, startMsMax = 30_000 } = this.#options
+    const worker = new Worker(module, {
+      workerData: options,
+      name,
+      ...(resourceLimits && { resourceLimits }),
+    })
+    this.#worker = worker
+    try {
+      return await new Promise<unknown>((resolve, reject) => {
+        const deadline = clock.after(startMsMax, () =>
+          reject(this.#failed(`did not become ready within ${startMsMax} ms`)),
+        )
+        const settle = (run: () => void) => {
+          deadline.cancel()
+          run()
+        }
+        this.#exited = new Promise<void>((resolveExit) => {
+          worker.once('exit', (exitCode) => {
+            const failure = this.#failure ?? this.#failed(`ended by itself with exit code ${exitCode}`)
+            this.#worker = null
+            for (const pending of this.#pending.values()) pending.reject(failure)
+            this.#pending.clear()
+            settle(() => reject(failure))
+            resolveExit()
+            if (this.#isReady && !this.#isStopping) this.#options.onCrash(failure)
+          })
+        })
+        worker.once('error', (error) => {
+          this.#failure = this.#failed('stopped on an uncaught error', error)
+        })
+        worker.on('message', (message: FromThread) => {
+          if (message.kind === 'ready') {
+            this.#isReady = true
+            settle(() => resolve(message.value))
+          } else if (message.kind === 'failed') {
+            const failure = decodeFailure(message.failure)
+            this.#failure = failure
+            settle(() => reject(failure))
+          } else {
+            this.#settleAnswer(message)
+          }
+        })
+      })
+    } catch (error) {
+      this.#isStopping = true
+      await worker.terminate()
+      throw error
+    }
+  }
+
+  /** The role's snapshot. Rejects with GS_THREAD_FAILED when the thread is gone or does not answer in time. */
+  status(): Promise<unknown> {
+    return this.#ask('status', this.#options.answerMsMax ?? 2_000)
+  }
+
+  /** The thread's metrics as prom-client's JSON, to be aggregated with those of the other threads. */
+  async metricsJson(): Promise<object[]> {
+    return (await this.#ask('metrics', this.#options.answerMsMax ?? 2_000)) as object[]
+  }
+
+  /** Asks the role to stop and waits for the thread to end; ends it by force after `stopMsMax`. Idempotent. */
+  async stop({ stopMsMax = 20_000 }: { readonly stopMsMax?: number } = {}): Promise<void> {
+    this.#isStopping = true
+    const worker = this.#worker
+    if (worker === null) return
+    try {
+      await this.#ask('stop', stopMsMax)
+    } finally {
+      // A role that answered but left a handle open would keep the thread, and the process, alive for ever.
+      const grace = this.#options.clock.after(1_000, () => void worker.terminate())
+      await this.#exited
+      grace.cancel()
+    }
+  }
+
+  /** Ends the thread at once, as a crash would; for tests and for a thread that does not answer. */
+  async terminate(): Promise<void> {
+    await this.#worker?.terminate()
+  }
+
+  #ask(question: Question, answerMsMax: number): Promise<unknown> {
+    const worker = this.#worker
+    if (worker === null)
+      return Promise.reject(this.#failed(`was asked for its ${question} but is not running`))
+    const id = this.#nextId++
+    return new Promise<unknown>((resolve, reject) => {
+      const deadline = this.#options.clock.after(answerMsMax, () => {
+        this.#pending.delete(id)
+        reject(this.#failed(`did not answer "${question}" within ${answerMsMax} ms`))
+      })
+      const settle = (run: () => void) => {
+        deadline.cancel()
+        run()
+      }
+      this.#pending.set(id, {
+        resolve: (value) => settle(() => resolve(value)),
+        reject: (error) => settle(() => reject(error)),
+      })
+      worker.postMessage({ id, question } satisfies ToThread)
+    })
+  }
+
+  #settleAnswer(message: Extract<FromThread, { kind: 'answer' | 'refusal' }>): void {
+    const pending = this.#pending.get(message.id)
+    if (pending === undefined) return // It came after its deadline.
+    this.#pending.delete(message.id)
+    if (message.kind === 'answer') pending.resolve(message.value)
+    else pending.reject(decodeFailure(message.failure))
+  }
+
+  #failed(what: string, cause?: unknown): GopherShipError {
+    const reason = cause instanceof Error ? `: ${cause.message}` : ''
+    return new GopherShipError('GS_THREAD_FAILED', `the ${this.name} thread ${what}${reason}`, {
+      cause,
+      facts: { thread: this.name },
+    })
+  }
+}
