@@ -1,0 +1,136 @@
+/**
+ * Which topic holds which stream: the one place that knows the names.
+ *
+ * A stream's vault topic comes from one template (`raw-vault.{stream}`); the stream `default` has the template's stem
+ * (`raw-vault`). The mapping goes both ways: `streamOf(vaultTopicOf(s)) === s` for every valid stream, and no topic
+ * but `vaultTopicOf(s)` maps back to `s`. A template without `{stream}` puts every stream into one topic, and that
+ * topic is then the stream `default`.
+ *
+ * It also knows which names a producer may not use: GopherShip's own topics, whose content would otherwise be forged.
+ */
+
+import { TOPIC_NAME_CHARS_MAX } from '../core/limits.ts'
+
+/** The stream of a vault topic that is the template's stem alone. */
+export const DEFAULT_STREAM = 'default'
+
+/** Every topic name GopherShip uses, as templates; `{stream}` stands for the stream's name. */
+export interface StreamTopicTemplates {
+  /** Where raw bytes are stored. */
+  readonly vault: string
+  /** Where events go. */
+  readonly enriched: string
+  /** Where raw batches go while shedding. */
+  readonly passthrough: string
+  /** Where records go that no stage could handle. One topic for all streams. */
+  readonly deadLetter: string
+}
+
+/** DESIGN §2, "Topics". */
+export const DEFAULT_STREAM_TOPICS: StreamTopicTemplates = {
+  vault: 'raw-vault.{stream}',
+  enriched: 'enriched.{stream}',
+  passthrough: 'passthrough.{stream}',
+  deadLetter: 'dead-letter',
+}
+
+/** Why a name cannot be a stream: it is not a legal topic name, or it is one of GopherShip's own. */
+export type StreamNameProblem = 'illegal' | 'reserved'
+
+const PLACEHOLDER = '{stream}'
+/** Kafka's own rule for topic names (`org.apache.kafka.common.internals.Topic`). */
+const LEGAL_NAME = /^[a-zA-Z0-9._-]+$/
+/** Names of GopherShip and of Kafka itself that hold whatever the templates say. */
+const RESERVED_PREFIXES = ['raw-vault', 'enriched.', 'passthrough.', 'gophership.', '__']
+const RESERVED_NAMES = ['dead-letter']
+
+/** The topic that holds the raw bytes of a valid stream. */
+export function vaultTopicOf(
+  stream: string,
+  templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS,
+): string {
+  const template = templates.vault
+  if (stream === DEFAULT_STREAM) return stemOf(template)
+  return template.replace(PLACEHOLDER, () => stream)
+}
+
+/** The stream whose raw bytes a topic holds; null for a topic that is no vault topic. */
+export function streamOf(
+  topic: string,
+  templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS,
+): string | null {
+  const template = templates.vault
+  if (topic === stemOf(template)) return DEFAULT_STREAM
+  const at = template.indexOf(PLACEHOLDER)
+  if (at < 0) return null
+  const before = template.slice(0, at)
+  const after = template.slice(at + PLACEHOLDER.length)
+  if (topic.length <= before.length + after.length) return null
+  if (!topic.startsWith(before) || !topic.endsWith(after)) return null
+  const stream = topic.slice(before.length, topic.length - after.length)
+  return stream === DEFAULT_STREAM || streamNameProblem(stream, templates) !== null ? null : stream
+}
+
+/** The topic that holds the events of a stream. */
+export function enrichedTopicOf(
+  stream: string,
+  templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS,
+): string {
+  return templates.enriched.replace(PLACEHOLDER, () => stream)
+}
+
+/** The topic that holds a stream's raw batches forwarded while shedding. */
+export function passthroughTopicOf(
+  stream: string,
+  templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS,
+): string {
+  return templates.passthrough.replace(PLACEHOLDER, () => stream)
+}
+
+/** True for a name no producer may write to: GopherShip's own topics and Kafka's internal ones. */
+export function isReserved(name: string, templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS): boolean {
+  if (RESERVED_NAMES.includes(name) || name === templates.deadLetter) return true
+  if (RESERVED_PREFIXES.some((prefix) => name.startsWith(prefix))) return true
+  return [templates.vault, templates.enriched, templates.passthrough].some((template) =>
+    followsTemplate(name, template),
+  )
+}
+
+/** Null for a name that may be a stream; otherwise what is wrong with it. Illegal comes before reserved. */
+export function streamNameProblem(
+  name: string,
+  templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS,
+): StreamNameProblem | null {
+  if (name.length === 0 || name.length > TOPIC_NAME_CHARS_MAX) return 'illegal'
+  if (name === '.' || name === '..' || !LEGAL_NAME.test(name)) return 'illegal'
+  if (isReserved(name, templates)) return 'reserved'
+  return name.length > streamNameCharsMax(templates) ? 'illegal' : null
+}
+
+/** The longest stream name whose topics all stay within Kafka's limit. */
+export function streamNameCharsMax(templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS): number {
+  const overhead = [templates.vault, templates.enriched, templates.passthrough].map((template) =>
+    template.includes(PLACEHOLDER) ? template.length - PLACEHOLDER.length : 0,
+  )
+  return TOPIC_NAME_CHARS_MAX - Math.max(...overhead)
+}
+
+/** A template without its placeholder and without the separator that stood before (or, failing that, after) it. */
+function stemOf(template: string): string {
+  const at = template.indexOf(PLACEHOLDER)
+  if (at < 0) return template
+  const before = template.slice(0, at)
+  const after = template.slice(at + PLACEHOLDER.length)
+  return before === '' ? after.replace(/^[._-]/, '') : before.replace(/[._-]$/, '') + after
+}
+
+function followsTemplate(name: string, template: string): boolean {
+  const at = template.indexOf(PLACEHOLDER)
+  if (at < 0) return name === template
+  const before = template.slice(0, at)
+  const after = template.slice(at + PLACEHOLDER.length)
+  // A template that is all placeholder cannot reserve every name there is.
+  if (before === '' && after === '') return false
+  if (name === stemOf(template)) return true
+  return name.length > before.length + after.length && name.startsWith(before) && name.endsWith(after)
+}
