@@ -1,0 +1,77 @@
+/** What must hold between options, beyond what each must be by itself. */
+
+import { FRAME_BYTES_MAX } from '../core/limits.ts'
+import { isLoopbackHost, isWildcardHost } from '../core/loopback.ts'
+import type { ConfigProblem } from './config-error.ts'
+import type { Config } from './schema.ts'
+
+/** Every rule that the configuration breaks; an empty list when it can run. */
+export function brokenRules(config: Config): ConfigProblem[] {
+  const problems: ConfigProblem[] = []
+  const broken = (path: string, message: string) =>
+    problems.push({ source: 'options together', path, message })
+
+  if (config.roles.length === 0) broken('roles', 'expected at least one role, found none')
+  const needsKafka = config.roles.some((role) => role === 'ingress' || role === 'processor')
+  if (needsKafka && config.kafka.bootstrapServers.length === 0 && !config.roles.includes('broker')) {
+    broken(
+      'roles',
+      'ingress and processor need a Kafka: name a cluster in kafka.bootstrapServers, or add the role broker',
+    )
+  }
+  if (config.roles.includes('admin') && !isLoopbackHost(config.admin.host)) {
+    broken(
+      'admin.host',
+      `"${config.admin.host}" can be reached from other machines, and the admin port asks nobody for a password; ` +
+        'expected a loopback address such as 127.0.0.1 (to scrape from elsewhere, put an authenticating proxy before it)',
+    )
+  }
+  const bodyBytesMax = config.ingress.http.bodyBytesMax
+  const admissionBytesMax = config.ingress.admissionBytesMax
+  if (admissionBytesMax < Math.max(bodyBytesMax, FRAME_BYTES_MAX)) {
+    broken(
+      'ingress.admissionBytesMax',
+      `expected at least one full request, that is ${Math.max(bodyBytesMax, FRAME_BYTES_MAX)} bytes, found ${admissionBytesMax}`,
+    )
+  }
+  for (const clash of portClashes(config)) broken(clash.path, clash.message)
+  return problems
+}
+
+/** The addresses this process will listen on, by the option that names the port. */
+export function listenAddresses(config: Config): { path: string; host: string; port: number }[] {
+  const { roles, broker, ingress, admin } = config
+  const addresses: { path: string; host: string; port: number }[] = []
+  if (roles.includes('broker') && config.kafka.bootstrapServers.length === 0) {
+    addresses.push({ path: 'broker.port', host: broker.host, port: broker.port })
+  }
+  if (roles.includes('ingress')) {
+    addresses.push(
+      { path: 'ingress.kafka.port', host: ingress.kafka.host || ingress.host, port: ingress.kafka.port },
+      { path: 'ingress.http.port', host: ingress.http.host || ingress.host, port: ingress.http.port },
+    )
+  }
+  if (roles.includes('admin')) addresses.push({ path: 'admin.port', host: admin.host, port: admin.port })
+  return addresses
+}
+
+function portClashes(config: Config): { path: string; message: string }[] {
+  const clashes: { path: string; message: string }[] = []
+  const addresses = listenAddresses(config).filter(({ port }) => port !== 0)
+  addresses.forEach((mine, index) => {
+    const other = addresses
+      .slice(0, index)
+      .find(
+        (o) =>
+          o.port === mine.port &&
+          (o.host === mine.host || isWildcardHost(o.host) || isWildcardHost(mine.host)),
+      )
+    if (other !== undefined) {
+      clashes.push({
+        path: mine.path,
+        message: `port ${mine.port} is also ${other.path}; give one of them another`,
+      })
+    }
+  })
+  return clashes
+}

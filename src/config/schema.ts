@@ -1,0 +1,217 @@
+/**
+ * The configuration, once. From this schema come the static type, the defaults, the checks, the flags, the
+ * environment names, the JSON Schema and the reference: see `options.ts`.
+ *
+ * Every option has a type, a default, a unit where it is a quantity, and one sentence of help. A size is an integer
+ * of bytes and a duration an integer of milliseconds; both may be written with a unit (`64MiB`, `7d`).
+ */
+
+import { z } from 'zod'
+import { ADMISSION_BYTES_MAX, HTTP_BODY_BYTES_MAX, TOPIC_NAME_CHARS_MAX } from '../core/limits.ts'
+
+/** What an option's number counts. */
+export type Unit = 'bytes' | 'ms' | 'count' | 'port'
+
+const MIB = 1024 * 1024
+const DAY_MS = 24 * 60 * 60 * 1000
+
+const text = (value: string, description: string) => z.string().default(value).meta({ description })
+const choice = <const Names extends readonly [string, ...string[]]>(
+  names: Names,
+  value: Names[number],
+  description: string,
+) => z.enum(names).default(value).meta({ description })
+const quantity = (unit: Unit, [min, max]: readonly [number, number], value: number, description: string) =>
+  z.int().min(min).max(max).default(value).meta({ description, unit })
+const port = (value: number, description: string) => quantity('port', [0, 65_535], value, description)
+// `prefault` wants the input type, which is generic here; an empty object is always right, as every member has a default.
+const group = <Shape extends z.ZodRawShape>(shape: Shape) => z.strictObject(shape).prefault({} as never)
+
+/** The parts of GopherShip that one process may run. */
+export const ROLES = ['broker', 'ingress', 'processor', 'admin'] as const
+export type Role = (typeof ROLES)[number]
+
+export const configSchema = z.strictObject({
+  dataDir: text(
+    './data',
+    'Directory for everything that must survive a restart; one process at a time may use it.',
+  ),
+  roles: z
+    .array(z.enum(ROLES))
+    .default([...ROLES])
+    .meta({
+      description: 'What this process runs; the broker starts only while kafka.bootstrapServers is empty.',
+    }),
+  drainMs: quantity(
+    'ms',
+    [0, 25_000],
+    15_000,
+    'After SIGTERM, how long requests under way may take to finish before they are cut.',
+  ),
+  kafka: group({
+    bootstrapServers: z
+      .array(z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/, 'expected host:port'))
+      .default([])
+      .meta({
+        description:
+          'Brokers of the cluster that holds the vault, as host:port; empty starts the embedded broker.',
+      }),
+    clientId: text('gophership', 'Name under which this process appears to the cluster.'),
+  }),
+  broker: group({
+    host: text('127.0.0.1', 'Address the embedded broker listens on; it asks nobody for a password.'),
+    port: port(
+      19_092,
+      'Port of the embedded broker, where consumers and tools connect; 0 takes any free one.',
+    ),
+    advertisedHost: text(
+      '',
+      'Host told to clients of the embedded broker; empty takes the one they connected to.',
+    ),
+    partitionCount: quantity(
+      'count',
+      [1, 1_024],
+      4,
+      'Partitions of a topic that is created without saying how many.',
+    ),
+    syncPolicy: choice(
+      ['every-ack', 'interval', 'never'],
+      'every-ack',
+      'When appended bytes are forced to disk: before each acknowledgement, at intervals, or when the system likes.',
+    ),
+    syncIntervalMs: quantity('ms', [1, 60_000], 50, 'Time between two syncs under the policy "interval".'),
+    segmentBytes: quantity(
+      'bytes',
+      [MIB, 2_000 * MIB],
+      128 * MIB,
+      'Size at which a partition starts its next file.',
+    ),
+    segmentMs: quantity(
+      'ms',
+      [1_000, 3_650 * DAY_MS],
+      7 * DAY_MS,
+      'Age at which a partition starts its next file.',
+    ),
+    retentionMs: quantity(
+      'ms',
+      [-1, 36_500 * DAY_MS],
+      7 * DAY_MS,
+      'Age at which whole files are deleted; -1 keeps them for ever.',
+    ),
+    retentionBytes: quantity(
+      'bytes',
+      [-1, Number.MAX_SAFE_INTEGER],
+      -1,
+      'Size of a partition above which its oldest files are deleted; -1 sets no limit.',
+    ),
+  }),
+  ingress: group({
+    host: text('127.0.0.1', 'Address that every door listens on; 0.0.0.0 opens them to other machines.'),
+    admissionBytesMax: quantity(
+      'bytes',
+      [16 * MIB, 4_096 * MIB],
+      ADMISSION_BYTES_MAX,
+      'Bytes of producers held in memory over all doors; at the limit sockets are not read until some are durable.',
+    ),
+    appendDeadlineMs: quantity(
+      'ms',
+      [100, 600_000],
+      30_000,
+      'How long a record may wait to become durable before its producer is told to try again.',
+    ),
+    kafka: group({
+      host: text('', 'Address of the Kafka door; empty takes ingress.host.'),
+      port: port(9_092, 'Port of the Kafka door, where producers connect; 0 takes any free one.'),
+      advertisedHost: text('', 'Host told to Kafka producers; empty takes the one they connected to.'),
+      advertisedPort: port(0, 'Port told to Kafka producers; 0 takes the port listened on.'),
+    }),
+    http: group({
+      host: text('', 'Address of the HTTP door; empty takes ingress.host.'),
+      port: port(8_080, 'Port of the HTTP door; 0 takes any free one.'),
+      bodyBytesMax: quantity(
+        'bytes',
+        [1_024, 1_024 * MIB],
+        HTTP_BODY_BYTES_MAX,
+        'Largest request body, before and after decompression; a larger one is answered with 413.',
+      ),
+    }),
+  }),
+  streams: group({
+    vaultTemplate: z
+      .string()
+      .max(TOPIC_NAME_CHARS_MAX)
+      .regex(/^[A-Za-z0-9._-]*\{stream\}[A-Za-z0-9._-]*$/, 'expected a topic name with {stream} in it once')
+      .default('raw-vault.{stream}')
+      .meta({ description: 'Topic that holds the raw bytes of a stream.' }),
+  }),
+  vault: group({
+    partitionCount: quantity('count', [1, 1_024], 4, 'Partitions of a vault topic that GopherShip creates.'),
+  }),
+  processor: group({
+    workerCount: quantity(
+      'count',
+      [1, 64],
+      1,
+      'Worker threads that enrich; the partitions are shared out among them.',
+    ),
+    groupId: text('gophership', 'Consumer group of the processors; its offsets say what has been enriched.'),
+    topology: text('density-tier', 'Topology to run: the name of one that ships, or the path of a file.'),
+    timeZone: z
+      .string()
+      .refine(isTimeZone, 'expected a time zone name such as UTC or Europe/Berlin')
+      .default('UTC')
+      .meta({ description: 'Time zone of event times that name none.' }),
+    commitIntervalMs: quantity(
+      'ms',
+      [10, 600_000],
+      1_000,
+      'Time between two commits of what has been enriched.',
+    ),
+    guarantee: z
+      .enum(['at-least-once'], {
+        error: ({ input }) =>
+          input === 'exactly-once'
+            ? 'exactly-once needs transactions, which this version does not have; at-least-once is what there is'
+            : undefined,
+      })
+      .default('at-least-once')
+      .meta({
+        description: 'After a crash an event may be written again (same eventId), and is never missing.',
+      }),
+  }),
+  admin: group({
+    host: text(
+      '127.0.0.1',
+      'Address of metrics, health and status; only loopback, because nobody is asked for a password.',
+    ),
+    port: port(9_464, 'Port of metrics, health and status; 0 takes any free one.'),
+    allowedHosts: z
+      .array(z.string())
+      .default([])
+      .meta({ description: 'Further names, beside loopback, that a request may carry in its Host header.' }),
+  }),
+  log: group({
+    level: choice(
+      ['debug', 'info', 'warn', 'error', 'silent'],
+      'info',
+      'Least serious diagnostics that are printed.',
+    ),
+    format: choice(
+      ['auto', 'pretty', 'json'],
+      'auto',
+      'How diagnostics look; auto is pretty on a terminal, else JSON.',
+    ),
+  }),
+})
+
+/** The whole configuration, checked, with every default filled in. */
+export type Config = z.output<typeof configSchema>
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name })
+    return true
+  } catch {
+    return false
+  }
+}
