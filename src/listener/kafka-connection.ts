@@ -397,7 +397,11 @@ export class KafkaConnection implements ListenerConnection {
   }
 
   #closeForHandler(error: unknown): void {
-    if (isFailure(error, 'GS_WIRE_MALFORMED') || isFailure(error, 'GS_WIRE_UNSUPPORTED_VERSION')) {
+    if (isFailure(error, 'GS_WIRE_UNSUPPORTED_VERSION')) {
+      this.close('api-not-offered', { ...error.facts })
+      return
+    }
+    if (isFailure(error, 'GS_WIRE_MALFORMED')) {
       this.close('request-malformed', { found: error.message })
       return
     }
