@@ -44,8 +44,8 @@ export const configSchema = z.strictObject({
     }),
   drainMs: quantity(
     'ms',
-    [0, 25_000],
-    15_000,
+    [0, 15_000],
+    10_000,
     'After SIGTERM, how long requests under way may take to finish before they are cut.',
   ),
   kafka: group({
@@ -140,9 +140,15 @@ export const configSchema = z.strictObject({
     vaultTemplate: z
       .string()
       .max(TOPIC_NAME_CHARS_MAX)
-      .regex(/^[A-Za-z0-9._-]*\{stream\}[A-Za-z0-9._-]*$/, 'expected a topic name with {stream} in it once')
+      .regex(
+        /^(?!$)[A-Za-z0-9._-]*(\{stream\}[A-Za-z0-9._-]*)?$/,
+        'expected a topic name, with {stream} in it at most once',
+      )
       .default('raw-vault.{stream}')
-      .meta({ description: 'Topic that holds the raw bytes of a stream.' }),
+      .meta({
+        description:
+          'Topic that holds the raw bytes of a stream; without {stream}, one topic carries them all.',
+      }),
   }),
   vault: group({
     partitionCount: quantity('count', [1, 1_024], 4, 'Partitions of a vault topic that GopherShip creates.'),
