@@ -1,0 +1,178 @@
+/**
+ * The tables against an outside encoder: every API, version and direction, as Apache Kafka's own generated classes write it
+ * (`golden/GoldenMessages.java`). Each message must decode to the value Kafka was given and encode to the very same bytes.
+ */
+
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import type { AnyApi } from '../../src/wire/api.ts'
+import { ALL_APIS, findApi } from '../../src/wire/apis.ts'
+import {
+  decodeRequestHeader,
+  decodeResponse,
+  encodeRequestFrame,
+  encodeResponseFrame,
+} from '../../src/wire/frame.ts'
+
+interface Golden {
+  readonly api: number
+  readonly version: number
+  readonly direction: 'request' | 'response'
+  readonly variant: 'full' | 'nulls' | 'long' | 'unknown' | 'defaults'
+  readonly header: string
+  readonly body: string
+  /**
+   * Absent in the variant `unknown`, which must decode as `full` does. In the variant `defaults` it holds nothing but arrays of
+   * structs that say nothing.
+   */
+  readonly value?: unknown
+}
+
+const folder = new URL('./golden/', import.meta.url)
+const [first, ...lines] = readFileSync(new URL('golden-messages.jsonl', folder), 'utf8').trim().split('\n')
+const goldens = lines.map((line) => JSON.parse(line) as Golden)
+
+const REQUEST_CORRELATION_ID = 0x01020304
+const RESPONSE_CORRELATION_ID = -2
+
+/** Encodes without regard for static types: the values come from fixtures. */
+function encodeFrame(api: AnyApi, golden: Golden, value: unknown): string {
+  const parts =
+    golden.direction === 'request'
+      ? encodeRequestFrame(
+          api,
+          golden.version,
+          {
+            correlationId: REQUEST_CORRELATION_ID,
+            clientId: golden.variant === 'nulls' ? null : 'client-é',
+          },
+          value as never,
+        )
+      : encodeResponseFrame(api, golden.version, RESPONSE_CORRELATION_ID, value as never)
+  return Buffer.concat(parts).toString('hex')
+}
+
+function decode(api: AnyApi, golden: Golden): unknown {
+  const body = Buffer.from(golden.body, 'hex')
+  return golden.direction === 'request'
+    ? api.decodeRequest(body, 0, golden.version)
+    : api.decodeResponse(body, 0, golden.version)
+}
+
+/** The decoded value in the fixture's JSON form, without the fields that the fixture's version lacks. */
+function asJson(value: unknown, like: unknown): unknown {
+  if (Buffer.isBuffer(value)) {
+    const isUuid = value.length === 16 && typeof like === 'string' && like.length === 22
+    return value.toString(isUuid ? 'base64url' : 'base64')
+  }
+  if (Array.isArray(value) && Array.isArray(like)) {
+    return value.map((element, index) => asJson(element, like[index]))
+  }
+  if (value !== null && typeof value === 'object' && like !== null && typeof like === 'object') {
+    const likeStruct = like as Record<string, unknown>
+    const struct = value as Record<string, unknown>
+    return Object.fromEntries(
+      Object.keys(likeStruct).map((name) => [name, asJson(struct[name], likeStruct[name])]),
+    )
+  }
+  return value
+}
+
+function sized(hex: string): string {
+  const size = Buffer.alloc(4)
+  size.writeInt32BE(hex.length / 2)
+  return size.toString('hex') + hex
+}
+
+describe('golden messages of Apache Kafka', () => {
+  it('were made by the generator that lies beside them', () => {
+    const source = readFileSync(new URL('GoldenMessages.java', folder))
+    const { generatorSha256 } = JSON.parse(first as string) as { generatorSha256: string }
+    expect(createHash('sha256').update(source).digest('hex')).toBe(generatorSha256)
+  })
+
+  it('cover every API, version, direction and variant of the tables', () => {
+    const wanted: string[] = []
+    for (const api of ALL_APIS) {
+      for (let version = api.versionMin; version <= api.versionMax; version++) {
+        for (const direction of ['request', 'response']) {
+          const unknown = version >= api.flexibleFrom ? ['unknown'] : []
+          for (const variant of ['full', 'nulls', 'long', ...unknown, 'defaults']) {
+            wanted.push(`${api.key} ${version} ${direction} ${variant}`)
+          }
+        }
+      }
+    }
+    const found = goldens.map(
+      ({ api, version, direction, variant }) => `${api} ${version} ${direction} ${variant}`,
+    )
+    expect(found.sort()).toEqual(wanted.sort())
+  })
+
+  for (const api of ALL_APIS) {
+    const own = goldens.filter((golden) => golden.api === api.key)
+
+    it(`${api.name} decodes to the values that Kafka encoded`, () => {
+      for (const golden of own) {
+        if (golden.value === undefined || golden.variant === 'defaults') continue
+        const context = `${api.name} v${golden.version} ${golden.direction} ${golden.variant}`
+        expect(asJson(decode(api, golden), golden.value), context).toEqual(golden.value)
+      }
+    })
+
+    it(`${api.name} encodes to the bytes that Kafka encoded, header and size included`, () => {
+      for (const golden of own) {
+        if (golden.variant === 'unknown') continue
+        const context = `${api.name} v${golden.version} ${golden.direction} ${golden.variant}`
+        expect(encodeFrame(api, golden, decode(api, golden)), context).toBe(
+          sized(golden.header + golden.body),
+        )
+      }
+    })
+
+    it(`${api.name} gives a field that is left out the default that Kafka gives it`, () => {
+      for (const golden of own) {
+        if (golden.variant !== 'defaults') continue
+        const context = `${api.name} v${golden.version} ${golden.direction} ${golden.variant}`
+        expect(encodeFrame(api, golden, golden.value), context).toBe(sized(golden.header + golden.body))
+      }
+    })
+
+    it(`${api.name} reads the header and finds the message behind it`, () => {
+      for (const golden of own) {
+        const frame = Buffer.from(golden.header + golden.body, 'hex')
+        if (golden.direction === 'request') {
+          const header = decodeRequestHeader(frame)
+          expect(header).toEqual({
+            apiKey: api.key,
+            apiVersion: golden.version,
+            correlationId: REQUEST_CORRELATION_ID,
+            clientId: golden.variant === 'nulls' ? null : 'client-é',
+            bodyStart: golden.header.length / 2,
+          })
+        } else {
+          const { correlationId, value } = decodeResponse(api, golden.version, frame)
+          expect(correlationId).toBe(RESPONSE_CORRELATION_ID)
+          expect(value).toEqual(decode(api, golden))
+        }
+      }
+    })
+
+    it(`${api.name} steps over tagged fields that it does not know, in every struct`, () => {
+      for (const golden of own) {
+        if (golden.variant !== 'unknown') continue
+        const full = own.find(
+          ({ variant, version, direction }) =>
+            variant === 'full' && version === golden.version && direction === golden.direction,
+        ) as Golden // there is one: the coverage test says so
+        expect(golden.body.length).toBeGreaterThan(full.body.length)
+        expect(decode(api, golden)).toEqual(decode(api, full))
+      }
+    })
+  }
+
+  it('are told apart by every API: the lookup by number finds each table', () => {
+    for (const api of ALL_APIS) expect(findApi(api.key)).toBe(api)
+  })
+})
