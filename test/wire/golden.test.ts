@@ -14,6 +14,7 @@ import {
   encodeRequestFrame,
   encodeResponseFrame,
 } from '../../src/wire/frame.ts'
+import { WireError } from '../../src/wire/wire-error.ts'
 
 interface Golden {
   readonly api: number
@@ -27,6 +28,8 @@ interface Golden {
    * structs that say nothing.
    */
   readonly value?: unknown
+  /** In the variant `full`: the paths of all fields that may be null. */
+  readonly nullable?: readonly string[]
 }
 
 const folder = new URL('./golden/', import.meta.url)
@@ -85,6 +88,47 @@ function sized(hex: string): string {
   return size.toString('hex') + hex
 }
 
+/**
+ * Visits the value once for each text, byte field and array that the version has, with null in that field's place. What the
+ * version lacks (and the fixture, `like`, does not hold) may be anything, and is not visited.
+ */
+function forEachNullCandidate(
+  root: unknown,
+  like: unknown,
+  visit: (path: string, value: unknown) => void,
+): void {
+  const walk = (value: unknown, shape: unknown, path: string, rebuild: (changed: unknown) => unknown) => {
+    if (
+      typeof value === 'string' ||
+      Array.isArray(value) ||
+      (Buffer.isBuffer(value) && value.length !== 16)
+    ) {
+      visit(path, rebuild(null))
+    }
+    if (Array.isArray(value)) {
+      if (typeof value[0] !== 'object' || Buffer.isBuffer(value[0])) return
+      walk(value[0], (shape as unknown[])[0], path, (changed) => rebuild([changed, ...value.slice(1)]))
+    } else if (value !== null && typeof value === 'object' && !Buffer.isBuffer(value)) {
+      const struct = value as Record<string, unknown>
+      for (const [name, inner] of Object.entries(shape as Record<string, unknown>)) {
+        const innerPath = path === '' ? name : `${path}.${name}`
+        walk(struct[name], inner, innerPath, (changed) => rebuild({ ...struct, [name]: changed }))
+      }
+    }
+  }
+  walk(root, like, '', (changed) => changed)
+}
+
+function isEncodable(encode: () => unknown): boolean {
+  try {
+    encode()
+    return true
+  } catch (error) {
+    expect(error).toBeInstanceOf(WireError)
+    return false
+  }
+}
+
 describe('golden messages of Apache Kafka', () => {
   it('were made by the generator that lies beside them', () => {
     const source = readFileSync(new URL('GoldenMessages.java', folder))
@@ -136,6 +180,18 @@ describe('golden messages of Apache Kafka', () => {
         if (golden.variant !== 'defaults') continue
         const context = `${api.name} v${golden.version} ${golden.direction} ${golden.variant}`
         expect(encodeFrame(api, golden, golden.value), context).toBe(sized(golden.header + golden.body))
+      }
+    })
+
+    it(`${api.name} takes null where Kafka does and refuses it everywhere else`, () => {
+      for (const golden of own) {
+        if (golden.nullable === undefined) continue
+        const encodable: string[] = []
+        forEachNullCandidate(decode(api, golden), golden.value, (path, value) => {
+          if (isEncodable(() => encodeFrame(api, golden, value))) encodable.push(path)
+        })
+        const context = `${api.name} v${golden.version} ${golden.direction}`
+        expect([...new Set(encodable)].sort(), context).toEqual([...golden.nullable].sort())
       }
     })
 

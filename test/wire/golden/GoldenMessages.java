@@ -87,7 +87,27 @@ public class GoldenMessages {
         line.put("header", hex(request ? requestHeader(api, version, variant) : new ResponseHeaderData().setCorrelationId(-2), headerVersion));
         line.put("body", hex(message, version));
         if (variant != Variant.UNKNOWN) line.set("value", filled);
+        if (variant == Variant.FULL) nullablePaths(schema, "", line.putArray("nullable"));
         System.out.println(line);
+    }
+
+    // Which fields may be null in this version: "topics", "topics.name".
+    static void nullablePaths(Schema schema, String prefix, ArrayNode paths) {
+        for (BoundField field : schema.fields()) {
+            if (field.def.type instanceof TaggedFields tagged) {
+                for (org.apache.kafka.common.protocol.types.Field known : Filler.knownTags(tagged)) {
+                    nullablePaths(known.type, prefix + camelCase(known.name), paths);
+                }
+            } else {
+                nullablePaths(field.def.type, prefix + camelCase(field.def.name), paths);
+            }
+        }
+    }
+
+    static void nullablePaths(Type type, String path, ArrayNode paths) {
+        if (type.isNullable()) paths.add(path);
+        Type inner = type.arrayElementType().orElse(type);
+        if (inner instanceof Schema struct) nullablePaths(struct, path + ".", paths);
     }
 
     static Message requestHeader(ApiMessageType api, short version, Variant variant) {
