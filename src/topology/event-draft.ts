@@ -1,0 +1,102 @@
+/**
+ * The event while it is being made: what a stage is handed, reads and changes. One draft per enricher, reset for
+ * every record, so nothing a stage keeps from it may outlive the call.
+ *
+ * It has three parts: what is given (the line and its record), what has been *found* but not yet understood (a time,
+ * a level, fields with a known role: parsers put them here, and the timestamp, severity and trace-context stages
+ * take them), and what goes into the event.
+ */
+
+import { FieldMap } from './field-map.ts'
+import { FieldRoles } from './field-roles.ts'
+import type { JsonObject, JsonValue } from './json-text.ts'
+import type { LineFormat } from './line-format.ts'
+import type { SeverityScheme } from './severity-number.ts'
+import { FoundTime } from './time/found-time.ts'
+
+export class EventDraft {
+  /** The whole record value as text, without the line ending or a byte order mark; never changed by a stage. */
+  line = ''
+  /**
+   * The part of the line that no stage has taken yet. A stage that unwraps (CRI, syslog) leaves the rest here and
+   * sets `format` to what the rest is.
+   */
+  rest = ''
+  /** What `rest` is. Set by the format stage, and to 'done' by the stage that has read it. */
+  format: LineFormat = 'unknown'
+  /** The record's content-type header, null when it has none. */
+  contentType: string | null = null
+  /** The record's own timestamp in the vault, milliseconds since the epoch; -1 when it has none. */
+  recordTimestampMs = -1
+
+  /** A time that a parser found; the timestamp stage resolves it. The first one found stays. */
+  readonly foundTime = new FoundTime()
+  /** Fields of structured lines whose name tells their role: time, level, trace. Untaken ones become attributes. */
+  readonly foundFields = new FieldRoles()
+  /** How to look up `severityText`; a parser that finds a level sets both. */
+  severityScheme: SeverityScheme = 'word'
+
+  /** Seconds since the epoch, NaN for none. */
+  timestampSeconds = Number.NaN
+  /** Digits of the second's fraction, at most nine. */
+  timestampFraction = ''
+  /** The level as it stands in the line. */
+  severityText: string | null = null
+  /** OpenTelemetry's number, 1 to 24. */
+  severityNumber: number | null = null
+  body: JsonValue = null
+  /** 32 lower-case hexadecimal digits. */
+  traceId: string | null = null
+  /** 16 lower-case hexadecimal digits. */
+  spanId: string | null = null
+  readonly attributes = new FieldMap()
+  readonly resource = new FieldMap()
+
+  /** Starts the next record. `line` is its text. */
+  reset(line: string, contentType: string | null, recordTimestampMs: number): void {
+    this.line = line
+    this.rest = line
+    this.format = 'unknown'
+    this.contentType = contentType
+    this.recordTimestampMs = recordTimestampMs
+    this.foundTime.clear()
+    this.foundFields.clear()
+    this.severityScheme = 'word'
+    this.timestampSeconds = Number.NaN
+    this.timestampFraction = ''
+    this.severityText = null
+    this.severityNumber = null
+    this.body = line
+    this.traceId = null
+    this.spanId = null
+    this.attributes.clear()
+    this.resource.clear()
+  }
+
+  /** True once a parser has found a time. */
+  hasTime(): boolean {
+    return this.foundTime.kind !== 'none'
+  }
+
+  /** Records a level as it stands in the line, unless an outer layer of the line had one already. */
+  foundLevel(text: string, scheme: SeverityScheme): void {
+    if (this.severityText !== null) return
+    this.severityText = text
+    this.severityScheme = scheme
+  }
+
+  /**
+   * Takes one field of a structured line: a name with a known role goes to `foundFields` for the stage whose business
+   * it is, any other becomes an attribute under its own name.
+   */
+  addField(key: string, value: JsonValue): void {
+    this.foundFields.offer(key, value, this.attributes)
+  }
+
+  /** Takes every field of a JSON object; `attributes` holds none of its names yet. */
+  addFields(object: JsonObject): void {
+    for (const key in object) {
+      if (Object.hasOwn(object, key)) this.foundFields.offer(key, object[key] as JsonValue, this.attributes)
+    }
+  }
+}

@@ -1,0 +1,20 @@
+/** The stages that ship, written out. A topology may name these and those its user adds. */
+
+import type { AnyStageDefinition } from '../stage.ts'
+import { accessLogStage } from './access-log.ts'
+import { formatStage } from './format.ts'
+import { jsonStage } from './json.ts'
+import { severityStage } from './severity.ts'
+import { syslogStage } from './syslog.ts'
+import { timestampStage } from './timestamp.ts'
+import { traceContextStage } from './trace-context.ts'
+
+export const SHIPPED_STAGES: readonly AnyStageDefinition[] = [
+  formatStage,
+  syslogStage,
+  jsonStage,
+  accessLogStage,
+  timestampStage,
+  severityStage,
+  traceContextStage,
+]

@@ -1,0 +1,44 @@
+/**
+ * The timestamp stage: turns the time that a parser found, or the time field of a structured line, into the event's
+ * timestamp. A time without an offset is wall-clock time in `timeZone`; a time without a year gets the year that puts
+ * it closest to the record's own timestamp but not more than one day after it. A line without a time has a null
+ * timestamp: the time of arrival is observedTimestamp, and is never passed off as the time of the event.
+ */
+
+import { z } from 'zod'
+import { isWeakName, ROLE } from '../field-roles.ts'
+import { defineStage } from '../stage.ts'
+import { readTimeValue } from '../time/read-time-value.ts'
+import { timeZoneOf } from '../time/time-zone.ts'
+
+export const timestampStage = defineStage({
+  name: 'timestamp',
+  summary: 'Resolves the time found in the line to an instant in UTC.',
+  options: z.strictObject({
+    timeZone: z
+      .string()
+      .optional()
+      .describe(
+        'IANA zone of times that carry no offset. Default: the zone the topology is started with (UTC).',
+      ),
+  }),
+  create: (options, context) => {
+    const zone = timeZoneOf(options.timeZone ?? context.timeZone)
+    return (draft) => {
+      const { foundFields, foundTime } = draft
+      if (foundTime.kind === 'none') {
+        const value = foundFields.valueOf(ROLE.time)
+        if (value === undefined) return
+        if (!readTimeValue(value, foundTime, isWeakName(foundFields.keyOf(ROLE.time)))) {
+          foundTime.clear()
+          return
+        }
+        foundFields.take(ROLE.time)
+      }
+      const seconds = foundTime.resolve(zone, draft.recordTimestampMs)
+      if (Number.isNaN(seconds)) return
+      draft.timestampSeconds = seconds
+      draft.timestampFraction = foundTime.fraction
+    }
+  },
+})

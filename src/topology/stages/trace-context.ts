@@ -1,0 +1,111 @@
+/**
+ * The trace-context stage: trace and span id from the fields of structured lines (W3C traceparent, OpenTelemetry, ECS,
+ * B3, Datadog, X-Ray, Google Cloud) and, in text, from `traceparent`, `trace_id=`, `traceId=` and `trace.id=` (or with
+ * a colon). An id that is not well-formed, or all zero, stays where it was found.
+ */
+
+import { z } from 'zod'
+import type { EventDraft } from '../event-draft.ts'
+import { ROLE } from '../field-roles.ts'
+import type { JsonObject, JsonValue } from '../json-text.ts'
+import { rawNumberText } from '../json-text.ts'
+import { defineStage } from '../stage.ts'
+import { isObject } from '../structured-fields.ts'
+import { decimalIdToHex, spanIdOf, TRACE_ID_DIGITS, traceIdOf, traceParentAt } from '../trace-ids.ts'
+
+export const traceContextStage = defineStage({
+  name: 'trace-context',
+  summary: 'Finds the trace and span id.',
+  options: z.strictObject({}),
+  create: () => (draft) => {
+    takeTraceParent(draft)
+    takeTraceId(draft)
+    takeSpanId(draft)
+    if (draft.traceId === null && draft.attributes.count > 0) readNested(draft)
+    if (draft.traceId === null && typeof draft.body === 'string') readText(draft, draft.body)
+  },
+})
+
+function takeTraceParent(draft: EventDraft): void {
+  const value = draft.foundFields.valueOf(ROLE.traceParent)
+  if (typeof value !== 'string') return
+  const context = traceParentAt(value, 0)
+  if (context === null) return
+  draft.traceId = context.traceId
+  draft.spanId = context.spanId
+  draft.foundFields.take(ROLE.traceParent)
+}
+
+function takeTraceId(draft: EventDraft): void {
+  const value = draft.foundFields.valueOf(ROLE.traceId)
+  if (value === undefined || draft.traceId !== null) return
+  const isDatadog = draft.foundFields.keyOf(ROLE.traceId).startsWith('dd.')
+  const id = isDatadog ? datadogTraceId(value) : typeof value === 'string' ? traceIdOf(value) : null
+  if (id === null) return
+  draft.traceId = id
+  draft.foundFields.take(ROLE.traceId)
+}
+
+function takeSpanId(draft: EventDraft): void {
+  const value = draft.foundFields.valueOf(ROLE.spanId)
+  if (value === undefined || draft.spanId !== null) return
+  const isDatadog = draft.foundFields.keyOf(ROLE.spanId).startsWith('dd.')
+  const id = isDatadog ? decimalIdToHex(digitsOf(value)) : typeof value === 'string' ? spanIdOf(value) : null
+  if (id === null) return
+  draft.spanId = id
+  draft.foundFields.take(ROLE.spanId)
+}
+
+/** Datadog writes 64-bit ids in decimal, and 128-bit ones as 32 hexadecimal digits. */
+function datadogTraceId(value: JsonValue): string | null {
+  const digits = digitsOf(value)
+  if (digits.length === TRACE_ID_DIGITS) return traceIdOf(digits)
+  return decimalIdToHex(digits)?.padStart(TRACE_ID_DIGITS, '0') ?? null
+}
+
+function digitsOf(value: JsonValue): string {
+  if (typeof value === 'string') return value
+  return typeof value === 'number' ? `${value}` : (rawNumberText(value) ?? '')
+}
+
+/** {"trace":{"id"},"span":{"id"}} (ECS) and {"dd":{"trace_id","span_id"}}. The maps stay attributes. */
+function readNested(draft: EventDraft): void {
+  const trace = draft.attributes.get('trace')
+  if (isObject(trace)) {
+    const traceId = memberText(trace, 'id')
+    if (traceId !== '') draft.traceId = traceIdOf(traceId)
+    const span = draft.attributes.get('span')
+    if (isObject(span) && draft.traceId !== null) draft.spanId ??= spanIdOf(memberText(span, 'id'))
+    return
+  }
+  const datadog = draft.attributes.get('dd')
+  if (!isObject(datadog)) return
+  draft.traceId = datadogTraceId(memberText(datadog, 'trace_id'))
+  if (draft.traceId !== null) draft.spanId ??= decimalIdToHex(memberText(datadog, 'span_id'))
+}
+
+function memberText(object: JsonObject, key: string): string {
+  return Object.hasOwn(object, key) ? digitsOf(object[key] as JsonValue) : ''
+}
+
+const TRACE_WORD_WITHIN = 65_536
+
+function readText(draft: EventDraft, text: string): void {
+  if (text.length > TRACE_WORD_WITHIN) return
+  const wordAt = text.indexOf('trace')
+  if (wordAt < 0) return
+  const parent = /\btraceparent["']?\s*[:=]\s*["']?(?=[0-9a-f]{2}-)/.exec(text)
+  if (parent !== null) {
+    const context = traceParentAt(text, parent.index + parent[0].length)
+    if (context === null) return
+    draft.traceId = context.traceId
+    draft.spanId = context.spanId
+    return
+  }
+  const trace = /\btrace(?:[._-]?id|I[dD])["']?[:=]\s?["']?([0-9a-fA-F]{32}|[0-9a-fA-F]{16})\b/.exec(text)
+  if (trace === null) return
+  draft.traceId = traceIdOf(trace[1] as string)
+  if (draft.traceId === null) return
+  const span = /\bspan(?:[._-]?id|I[dD])["']?[:=]\s?["']?([0-9a-fA-F]{16})\b/.exec(text)
+  if (span !== null) draft.spanId ??= spanIdOf(span[1] as string)
+}

@@ -1,0 +1,93 @@
+/**
+ * Calendar arithmetic on the proleptic Gregorian calendar, and instants as text. An instant is whole seconds since
+ * the Unix epoch plus the digits of its fraction as the source gave them, so nanoseconds survive.
+ * Day arithmetic after Howard Hinnant, "chrono-compatible low-level date algorithms".
+ */
+
+/** The earliest and latest instants we believe: the span that fits nanoseconds in an int64, from the epoch on. */
+export const INSTANT_SECONDS_MIN = 0
+export const INSTANT_SECONDS_MAX = 9_223_372_035
+
+const MONTH_DAYS = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+export function isLeapYear(year: number): boolean {
+  return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+}
+
+/** Days in a month, 1 to 12; 0 for a month that does not exist. */
+export function daysInMonth(year: number, month: number): number {
+  return month === 2 && isLeapYear(year) ? 29 : (MONTH_DAYS[month] ?? 0)
+}
+
+/** Days from 1970-01-01 to a date. */
+export function daysFromCivil(year: number, month: number, day: number): number {
+  const shifted = month <= 2 ? year - 1 : year
+  const era = Math.floor(shifted / 400)
+  const yearOfEra = shifted - era * 400
+  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1
+  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear
+  return era * 146097 + dayOfEra - 719468
+}
+
+/** The calendar year that an instant falls in, in UTC. */
+export function yearOfSeconds(seconds: number): number {
+  return civilFromDays(Math.floor(seconds / 86400))[0]
+}
+
+function civilFromDays(days: number): [year: number, month: number, day: number] {
+  const shifted = days + 719468
+  const era = Math.floor(shifted / 146097)
+  const dayOfEra = shifted - era * 146097
+  const yearOfEra = Math.floor(
+    (dayOfEra - Math.floor(dayOfEra / 1460) + Math.floor(dayOfEra / 36524) - Math.floor(dayOfEra / 146096)) /
+      365,
+  )
+  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
+  const shiftedMonth = Math.floor((5 * dayOfYear + 2) / 153)
+  const day = dayOfYear - Math.floor((153 * shiftedMonth + 2) / 5) + 1
+  const month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+  return [yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day]
+}
+
+const TWO_DIGITS = Array.from({ length: 100 }, (_, value) => `${value}`.padStart(2, '0'))
+const THREE_DIGITS = Array.from({ length: 1000 }, (_, value) => `${value}`.padStart(3, '0'))
+
+/**
+ * Formats instants as RFC 3339 in UTC. Lines come in time order, so the last day and the last second are remembered;
+ * one formatter per kind of time (event times, arrival times) keeps the memory useful.
+ */
+export class InstantFormatter {
+  #day = Number.NaN
+  #dayText = ''
+  #second = Number.NaN
+  #secondText = ''
+
+  /** `seconds` since the epoch, `fraction` the digits after the point ('' to 9 of them): at least three are written. */
+  format(seconds: number, fraction: string): string {
+    const text = this.#toSecond(seconds)
+    if (fraction.length >= 3) return `${text}.${fraction}Z`
+    return `${text}.${fraction.padEnd(3, '0')}Z`
+  }
+
+  /** Whole milliseconds since the epoch, 0 or more. */
+  formatMs(epochMs: number): string {
+    const seconds = Math.floor(epochMs / 1000)
+    return `${this.#toSecond(seconds)}.${THREE_DIGITS[epochMs - seconds * 1000]}Z`
+  }
+
+  #toSecond(seconds: number): string {
+    if (seconds === this.#second) return this.#secondText
+    const day = Math.floor(seconds / 86400)
+    if (day !== this.#day) {
+      const [year, month, dayOfMonth] = civilFromDays(day)
+      this.#dayText = `${`${year}`.padStart(4, '0')}-${TWO_DIGITS[month]}-${TWO_DIGITS[dayOfMonth]}T`
+      this.#day = day
+    }
+    const ofDay = seconds - day * 86400
+    const hour = Math.floor(ofDay / 3600)
+    const minute = Math.floor((ofDay - hour * 3600) / 60)
+    this.#secondText = `${this.#dayText}${TWO_DIGITS[hour]}:${TWO_DIGITS[minute]}:${TWO_DIGITS[ofDay % 60]}`
+    this.#second = seconds
+    return this.#secondText
+  }
+}
