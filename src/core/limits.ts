@@ -12,6 +12,13 @@ const MIB = 1024 * KIB
 export const FRAME_BYTES_MAX = 16 * MIB
 /** Largest frame we accept as an answer to a request of our own (a fetch may carry whole partitions). */
 export const RESPONSE_FRAME_BYTES_MAX = 64 * MIB
+/**
+ * Most array elements in one request, over all its arrays together. An element can take one byte on the wire and a hundred
+ * once decoded, so the frame limit alone does not bound memory.
+ */
+export const REQUEST_ELEMENTS_MAX = 200_000
+/** The same for a response, whose sender we chose: a large cluster's metadata lists every replica of every partition. */
+export const RESPONSE_ELEMENTS_MAX = 4_000_000
 /** Largest record batch, as stored (compressed). Kafka's own default for `max.message.bytes`. */
 export const BATCH_BYTES_MAX = 1_048_588
 /** Largest size a compressed batch may inflate to. */
@@ -26,6 +33,8 @@ export const RECORD_BYTES_MAX = 1_000_000
 export const ADMISSION_BYTES_MAX = 64 * MIB
 /** Longest topic name (Kafka's own limit, which leaves room for file names). */
 export const TOPIC_NAME_CHARS_MAX = 249
+/** Largest enriched event, as JSON text: it must fit a batch with its key and overhead. */
+export const EVENT_BYTES_MAX = BATCH_BYTES_MAX - 32 * KIB
 
 assert(BATCH_BYTES_MAX < FRAME_BYTES_MAX, 'a full batch must fit a frame')
 assert(RECORD_BYTES_MAX < BATCH_BYTES_MAX, 'the largest record must fit a batch')
