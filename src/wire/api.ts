@@ -6,6 +6,7 @@
 import { strict as assert } from 'node:assert'
 import type { ApiKey } from '../core/brands.ts'
 import { asApiKey } from '../core/brands.ts'
+import { REQUEST_ELEMENTS_MAX, RESPONSE_ELEMENTS_MAX } from '../core/limits.ts'
 import type { TableCodec } from './compile.ts'
 import { compileTable } from './compile.ts'
 import type { DecodedOf, EncodableOf, FieldTable } from './fields.ts'
@@ -78,9 +79,11 @@ export function defineApi<const Request extends FieldTable, const Response exten
     versionMin,
     versionMax,
     flexibleFrom,
-    decodeRequest: (body, at, version) => decodeWith(requests(version), body, at) as DecodedOf<Request>,
+    decodeRequest: (body, at, version) =>
+      decodeWith(requests(version), body, at, REQUEST_ELEMENTS_MAX) as DecodedOf<Request>,
     encodeRequest: (version, value, writer) => requests(version).encode(writer, value),
-    decodeResponse: (body, at, version) => decodeWith(responses(version), body, at) as DecodedOf<Response>,
+    decodeResponse: (body, at, version) =>
+      decodeWith(responses(version), body, at, RESPONSE_ELEMENTS_MAX) as DecodedOf<Response>,
     encodeResponse: (version, value, writer) => responses(version).encode(writer, value),
   }
 }
@@ -113,8 +116,8 @@ function versionedCodecs(
   }
 }
 
-function decodeWith(codec: VersionCodec, body: Buffer, at: number): object {
-  const reader = new WireReader(body, at, codec.subject)
+function decodeWith(codec: VersionCodec, body: Buffer, at: number, elementsMax: number): object {
+  const reader = new WireReader(body, at, codec.subject, elementsMax)
   const value = codec.decode(reader)
   reader.finish()
   return value

@@ -6,16 +6,11 @@
  * Source of the formats: the Kafka protocol guide, "Protocol Primitive Types", and KIP-482 for the compact ones.
  */
 
+import { REQUEST_ELEMENTS_MAX } from '../core/limits.ts'
 import { WireError } from './wire-error.ts'
 
 /** Longest string on the wire: the non-compact length is a signed 16-bit number, and Kafka keeps that bound for both. */
 export const STRING_BYTES_MAX = 0x7fff
-/**
- * Most array elements in one message, over all its arrays together. An element can be as short as one byte while the
- * value it becomes takes a hundred, so the frame limit alone does not bound memory.
- */
-export const MESSAGE_ELEMENTS_MAX = 1_000_000
-
 const TWO_32 = 4_294_967_296
 
 export class WireReader {
@@ -26,13 +21,17 @@ export class WireReader {
   end: number
   /** What is being read, for messages: "Produce v9 request". */
   readonly subject: string
-  private elementsLeft = MESSAGE_ELEMENTS_MAX
+  private readonly elementsMax: number
+  private elementsLeft: number
 
-  constructor(buffer: Buffer, at: number, subject: string) {
+  /** Reads `buffer` from index `at` to its end; all arrays together may have at most `elementsMax` elements. */
+  constructor(buffer: Buffer, at: number, subject: string, elementsMax: number = REQUEST_ELEMENTS_MAX) {
     this.buffer = buffer
     this.position = at
     this.end = buffer.length
     this.subject = subject
+    this.elementsMax = elementsMax
+    this.elementsLeft = elementsMax
     if (at > buffer.length) this.failShort(at - buffer.length)
   }
 
@@ -137,7 +136,7 @@ export class WireReader {
     if (count > 0) {
       this.elementsLeft -= count
       if (this.elementsLeft < 0)
-        this.fail(`more array elements than the ${MESSAGE_ELEMENTS_MAX} a message may hold`)
+        this.fail(`more array elements than the ${this.elementsMax} a message may hold`)
     }
     return count
   }

@@ -15,26 +15,8 @@ import {
   encodeResponseFrame,
 } from '../../src/wire/frame.ts'
 import { WireError } from '../../src/wire/wire-error.ts'
-
-interface Golden {
-  readonly api: number
-  readonly version: number
-  readonly direction: 'request' | 'response'
-  readonly variant: 'full' | 'nulls' | 'long' | 'unknown' | 'defaults'
-  readonly header: string
-  readonly body: string
-  /**
-   * Absent in the variant `unknown`, which must decode as `full` does. In the variant `defaults` it holds nothing but arrays of
-   * structs that say nothing.
-   */
-  readonly value?: unknown
-  /** In the variant `full`: the paths of all fields that may be null. */
-  readonly nullable?: readonly string[]
-}
-
-const folder = new URL('./golden/', import.meta.url)
-const [first, ...lines] = readFileSync(new URL('golden-messages.jsonl', folder), 'utf8').trim().split('\n')
-const goldens = lines.map((line) => JSON.parse(line) as Golden)
+import type { Golden } from './goldens.ts'
+import { decodeAs, generatorSha256, goldenFolder, goldens, nameOf } from './goldens.ts'
 
 const REQUEST_CORRELATION_ID = 0x01020304
 const RESPONSE_CORRELATION_ID = -2
@@ -56,11 +38,8 @@ function encodeFrame(api: AnyApi, golden: Golden, value: unknown): string {
   return Buffer.concat(parts).toString('hex')
 }
 
-function decode(api: AnyApi, golden: Golden): unknown {
-  const body = Buffer.from(golden.body, 'hex')
-  return golden.direction === 'request'
-    ? api.decodeRequest(body, 0, golden.version)
-    : api.decodeResponse(body, 0, golden.version)
+function decode(golden: Golden): unknown {
+  return decodeAs(golden, Buffer.from(golden.body, 'hex'))
 }
 
 /** The decoded value in the fixture's JSON form, without the fields that the fixture's version lacks. */
@@ -131,8 +110,7 @@ function isEncodable(encode: () => unknown): boolean {
 
 describe('golden messages of Apache Kafka', () => {
   it('were made by the generator that lies beside them', () => {
-    const source = readFileSync(new URL('GoldenMessages.java', folder))
-    const { generatorSha256 } = JSON.parse(first as string) as { generatorSha256: string }
+    const source = readFileSync(new URL('GoldenMessages.java', goldenFolder))
     expect(createHash('sha256').update(source).digest('hex')).toBe(generatorSha256)
   })
 
@@ -160,16 +138,14 @@ describe('golden messages of Apache Kafka', () => {
     it(`${api.name} decodes to the values that Kafka encoded`, () => {
       for (const golden of own) {
         if (golden.value === undefined || golden.variant === 'defaults') continue
-        const context = `${api.name} v${golden.version} ${golden.direction} ${golden.variant}`
-        expect(asJson(decode(api, golden), golden.value), context).toEqual(golden.value)
+        expect(asJson(decode(golden), golden.value), nameOf(golden)).toEqual(golden.value)
       }
     })
 
     it(`${api.name} encodes to the bytes that Kafka encoded, header and size included`, () => {
       for (const golden of own) {
         if (golden.variant === 'unknown') continue
-        const context = `${api.name} v${golden.version} ${golden.direction} ${golden.variant}`
-        expect(encodeFrame(api, golden, decode(api, golden)), context).toBe(
+        expect(encodeFrame(api, golden, decode(golden)), nameOf(golden)).toBe(
           sized(golden.header + golden.body),
         )
       }
@@ -178,8 +154,9 @@ describe('golden messages of Apache Kafka', () => {
     it(`${api.name} gives a field that is left out the default that Kafka gives it`, () => {
       for (const golden of own) {
         if (golden.variant !== 'defaults') continue
-        const context = `${api.name} v${golden.version} ${golden.direction} ${golden.variant}`
-        expect(encodeFrame(api, golden, golden.value), context).toBe(sized(golden.header + golden.body))
+        expect(encodeFrame(api, golden, golden.value), nameOf(golden)).toBe(
+          sized(golden.header + golden.body),
+        )
       }
     })
 
@@ -187,11 +164,10 @@ describe('golden messages of Apache Kafka', () => {
       for (const golden of own) {
         if (golden.nullable === undefined) continue
         const encodable: string[] = []
-        forEachNullCandidate(decode(api, golden), golden.value, (path, value) => {
+        forEachNullCandidate(decode(golden), golden.value, (path, value) => {
           if (isEncodable(() => encodeFrame(api, golden, value))) encodable.push(path)
         })
-        const context = `${api.name} v${golden.version} ${golden.direction}`
-        expect([...new Set(encodable)].sort(), context).toEqual([...golden.nullable].sort())
+        expect([...new Set(encodable)].sort(), nameOf(golden)).toEqual([...golden.nullable].sort())
       }
     })
 
@@ -210,7 +186,7 @@ describe('golden messages of Apache Kafka', () => {
         } else {
           const { correlationId, value } = decodeResponse(api, golden.version, frame)
           expect(correlationId).toBe(RESPONSE_CORRELATION_ID)
-          expect(value).toEqual(decode(api, golden))
+          expect(value).toEqual(decode(golden))
         }
       }
     })
@@ -223,7 +199,7 @@ describe('golden messages of Apache Kafka', () => {
             variant === 'full' && version === golden.version && direction === golden.direction,
         ) as Golden // there is one: the coverage test says so
         expect(golden.body.length).toBeGreaterThan(full.body.length)
-        expect(decode(api, golden)).toEqual(decode(api, full))
+        expect(decode(golden)).toEqual(decode(full))
       }
     })
   }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes golden-messages.jsonl anew; GoldenMessages.java says which jars it needs.
+# Writes golden-messages.jsonl and golden-errors.tsv anew; GoldenMessages.java says which jars it needs.
 set -eu
 cd "$(dirname "$0")"
 repository="${MAVEN_REPOSITORY:-$HOME/.m2/repository}"
@@ -11,7 +11,7 @@ trap 'rm -rf "$classes"' EXIT
 
 messages() {
   clients=$(find "$repository" -name "kafka-clients-$1.jar")
-  javac -d "$classes/$1" -cp "$jars$clients" GoldenMessages.java
+  javac -d "$classes/$1" -cp "$jars$clients" GoldenMessages.java GoldenErrors.java
   java -cp "$jars$clients:$classes/$1" GoldenMessages "$2"
 }
 
@@ -25,3 +25,4 @@ new="$new,20:1-6,21:0-2,22:0-5,23:2-4,24:0-3,25:0-4,26:0-4,28:0-4,32:1-4,33:0-2,
   messages 3.9.1 "$old"
   messages 4.1.0 "$new"
 } >golden-messages.jsonl
+java -cp "$jars$(find "$repository" -name 'kafka-clients-4.1.0.jar'):$classes/4.1.0" GoldenErrors >golden-errors.tsv
