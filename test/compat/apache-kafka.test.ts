@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { KafkaCluster } from '../../src/kafka/cluster.ts'
+import { Fetcher } from '../../src/kafka/fetcher.ts'
+import { listOffsets } from '../../src/kafka/offsets.ts'
+import { Producer } from '../../src/kafka/producer.ts'
+import { batchOf, openCluster, readValues } from '../kafka/support.ts'
+import type { ApacheKafka } from '../support/apache-kafka.ts'
+import { canRunApacheKafka, startApacheKafka } from '../support/apache-kafka.ts'
+
+describe.runIf(canRunApacheKafka())('the raw client against Apache Kafka', () => {
+  let kafka: ApacheKafka
+  let cluster: KafkaCluster
+
+  beforeAll(async () => {
+    kafka = await startApacheKafka()
+    cluster = openCluster(kafka.bootstrapServers)
+    await cluster.connect()
+  }, 300_000)
+
+  afterAll(async () => {
+    await cluster?.close()
+    await kafka?.stop()
+  })
+
+  test('a topic is created once, with its partitions and configuration, however many ask', async () => {
+    const counts = await Promise.all(
+      [1, 2, 3].map(() =>
+        cluster.ensureTopic('created', { partitionCount: 3, configs: { 'retention.ms': '1000' } }),
+      ),
+    )
+    expect(counts).toEqual([3, 3, 3])
+    expect(await cluster.listTopics()).toContainEqual({ name: 'created', partitionCount: 3 })
+  })
+
+  test('batches come back as they were sent, in order, from every partition', async () => {
+    await cluster.ensureTopic('round-trip', { partitionCount: 3 })
+    const producer = new Producer(cluster)
+    const sent = Array.from({ length: 90 }, (_, index) => `value ${index}`)
+    const produced = await Promise.all(
+      sent.map((value, index) => producer.send('round-trip', index % 3, batchOf(value))),
+    )
+    expect(produced.map(({ baseOffset }) => baseOffset)).toEqual(
+      sent.map((_, index) => Math.floor(index / 3)),
+    )
+    const fetcher = new Fetcher(cluster)
+    fetcher.assign([0, 1, 2].map((partition) => ({ topic: 'round-trip', partition, offset: 0 })))
+    const read = await readValues(fetcher, sent.length)
+    for (const partition of [0, 1, 2]) {
+      expect(read.get(`round-trip-${partition}`)).toEqual(sent.filter((_, index) => index % 3 === partition))
+    }
+    await fetcher.stop()
+    await producer.stop()
+  })
+
+  test('a fetch from the middle of a batch gives the batch and names the offset that was asked for', async () => {
+    await cluster.ensureTopic('middle', { partitionCount: 1 })
+    const producer = new Producer(cluster)
+    await producer.send('middle', 0, batchOf('a', 'b', 'c', 'd'))
+    const fetcher = new Fetcher(cluster)
+    fetcher.assign([{ topic: 'middle', partition: 0, offset: 2 }])
+    expect(await readValues(fetcher, 2)).toEqual(new Map([['middle-0', ['c', 'd']]]))
+    expect(fetcher.position('middle', 0)).toBe(4)
+    await fetcher.stop()
+    await producer.stop()
+  })
+
+  test('offsets are found by position and by time', async () => {
+    await cluster.ensureTopic('by-time', { partitionCount: 1 })
+    const producer = new Producer(cluster)
+    await producer.send('by-time', 0, batchOf('a', 'b'))
+    const at = { topic: 'by-time', partition: 0 }
+    const found = await listOffsets(cluster, [
+      { ...at, at: 'earliest' },
+      { ...at, at: 'latest' },
+    ])
+    expect(found.map(({ offset }) => offset)).toEqual([0, 2])
+    const [byTime] = await listOffsets(cluster, [{ ...at, at: { timestampMs: 1_600_000_000_000 } }])
+    expect(byTime).toMatchObject({ offset: 0, timestampMs: 1_700_000_000_000 })
+    const [none] = await listOffsets(cluster, [{ ...at, at: { timestampMs: 1_800_000_000_000 } }])
+    expect(none?.offset).toBe(-1)
+    await producer.stop()
+  })
+
+  test('a batch that the broker refuses for good is rejected by name and is not in the log', async () => {
+    await cluster.ensureTopic('refused', { partitionCount: 1, configs: { 'max.message.bytes': '1000' } })
+    const producer = new Producer(cluster)
+    await expect(producer.send('refused', 0, batchOf('x'.repeat(2_000)))).rejects.toMatchObject({
+      code: 'GS_KAFKA_RESPONSE',
+      kafkaErrorName: 'MESSAGE_TOO_LARGE',
+      retriable: false,
+      facts: { topic: 'refused', partition: 0, possiblyPersisted: false },
+    })
+    const [end] = await listOffsets(cluster, [{ topic: 'refused', partition: 0, at: 'latest' }])
+    expect(end?.offset).toBe(0)
+    await producer.stop()
+  })
+
+  test('a position past the end goes back to the earliest record, or fails by choice', async () => {
+    await cluster.ensureTopic('out-of-range', { partitionCount: 1 })
+    const producer = new Producer(cluster)
+    await producer.send('out-of-range', 0, batchOf('first'))
+    const lenient = new Fetcher(cluster, { onOffsetOutOfRange: 'earliest' })
+    lenient.assign([{ topic: 'out-of-range', partition: 0, offset: 50 }])
+    expect(await readValues(lenient, 1)).toEqual(new Map([['out-of-range-0', ['first']]]))
+    const strict = new Fetcher(cluster, { onOffsetOutOfRange: 'error' })
+    strict.assign([{ topic: 'out-of-range', partition: 0, offset: 50 }])
+    await expect(strict.poll({ timeoutMs: 5_000 })).rejects.toMatchObject({
+      kafkaErrorName: 'OFFSET_OUT_OF_RANGE',
+    })
+    await Promise.all([lenient.stop(), strict.stop(), producer.stop()])
+  })
+})
