@@ -1,0 +1,148 @@
+/**
+ * Reads a whole request body into one buffer: sized, paced, admitted and inflated. Nothing of it goes anywhere before
+ * all of it is here, so a request is stored as a whole or not at all.
+ *
+ * Memory is accounted before it is used: a stated length is reserved before the first byte is read, an unstated one
+ * (chunked) and what a compressed body inflates to grow in steps. When the budget is used up the socket is not read.
+ */
+
+import type { IncomingMessage } from 'node:http'
+import type { Clock } from '../../core/clock.ts'
+import type { Admission, Lease } from '../admission.ts'
+import { BodySource } from './body-source.ts'
+import type { ContentEncoding } from './content-decoding.ts'
+import { Inflater } from './content-decoding.ts'
+import type { HttpLimits } from './http-limits.ts'
+import { ClientGone, HttpRefusal } from './http-refusal.ts'
+
+/** Smallest step in which a body of unknown size asks for more of the budget. */
+const GROWTH_STEP_BYTES = 256 * 1024
+/** What a request costs beyond its body, so that very many tiny ones are bounded too. */
+const REQUEST_OVERHEAD_BYTES = 4096
+
+export interface ReadBodyOptions {
+  readonly request: IncomingMessage
+  /** From Content-Length; null when chunked. Already checked against the limit. */
+  readonly contentLength: number | null
+  readonly encoding: ContentEncoding | null
+  readonly limits: HttpLimits
+  readonly admission: Admission
+  readonly clock: Clock
+  /** Called once the body may be read: the moment for `100 Continue`. */
+  readonly onAdmitted: () => void
+}
+
+export interface RequestBody {
+  readonly bytes: Buffer
+  /** Bytes as they came over the wire. */
+  readonly wireBytes: number
+  /** Gives the body's share of the budget back. Must be called exactly once. */
+  release(): void
+}
+
+/** Rejects with HttpRefusal or ClientGone, with nothing held any more. */
+export async function readBody(options: ReadBodyOptions): Promise<RequestBody> {
+  const { request, contentLength, admission, onAdmitted, clock, limits } = options
+  const reservedBytes = (contentLength ?? 0) + REQUEST_OVERHEAD_BYTES
+  const lease = admission.lease()
+  let reserved = false
+  const release = () => {
+    lease.close()
+    if (reserved) admission.release(reservedBytes)
+    reserved = false
+  }
+  try {
+    const granted = admission.reserve(reservedBytes)
+    if (granted !== true) await granted
+    reserved = true
+    if (request.destroyed) throw new ClientGone()
+    onAdmitted()
+    const source = new BodySource(request, { clock, limits })
+    const bytes = await collect(source, options, lease)
+    return { bytes, wireBytes: source.bytesRead, release }
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
+function collect(source: BodySource, options: ReadBodyOptions, lease: Lease): Promise<Buffer> {
+  if (options.encoding !== null) return collectInflated(source, options, lease, options.encoding)
+  return options.contentLength === null
+    ? collectChunked(source, options, lease)
+    : collectSized(source, options.contentLength)
+}
+
+/** Node's parser delivers exactly Content-Length bytes or fails, so the buffer is filled to its end. */
+async function collectSized(source: BodySource, contentLength: number): Promise<Buffer> {
+  const whole = Buffer.allocUnsafe(contentLength)
+  let filled = 0
+  for (let piece = await source.next(); piece !== null; piece = await source.next()) {
+    filled += piece.copy(whole, filled)
+  }
+  if (filled !== contentLength) throw new ClientGone()
+  return whole
+}
+
+async function collectChunked(source: BodySource, options: ReadBodyOptions, lease: Lease): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  for (let piece = await source.next(); piece !== null; piece = await source.next()) {
+    assertWireBytes(source.bytesRead, options.limits)
+    const grown = growTo(lease, source.bytesRead)
+    if (grown !== true) await grown
+    pieces.push(piece)
+  }
+  return joined(pieces)
+}
+
+async function collectInflated(
+  source: BodySource,
+  options: ReadBodyOptions,
+  lease: Lease,
+  encoding: ContentEncoding,
+): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  let inflatedBytes = 0
+  const inflater = new Inflater({
+    encoding,
+    bytesMax: options.limits.bodyBytesMax,
+    onOutput(piece) {
+      pieces.push(piece)
+      inflatedBytes += piece.length
+      return growTo(lease, inflatedBytes)
+    },
+  })
+  try {
+    for (let piece = await source.next(); piece !== null; piece = await source.next()) {
+      assertWireBytes(source.bytesRead, options.limits)
+      await inflater.write(piece)
+    }
+    await inflater.end()
+  } finally {
+    inflater.close()
+  }
+  return joined(pieces)
+}
+
+function assertWireBytes(bytes: number, limits: HttpLimits): void {
+  if (bytes > limits.bodyBytesMax) throw bodyTooLarge(limits)
+}
+
+/** The refusal for a body over its limit, stated or met. */
+export function bodyTooLarge(limits: HttpLimits): HttpRefusal {
+  return new HttpRefusal(
+    'body_too_large',
+    `a request body may hold at most ${limits.bodyBytesMax} bytes; nothing was stored. Split it over several requests`,
+    { facts: { limitBytes: limits.bodyBytesMax } },
+  )
+}
+
+function growTo(lease: Lease, bytes: number): true | Promise<void> {
+  const missingBytes = bytes - lease.bytes
+  if (missingBytes <= 0) return true
+  return lease.grow(Math.max(missingBytes, GROWTH_STEP_BYTES))
+}
+
+function joined(pieces: readonly Buffer[]): Buffer {
+  return pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)
+}

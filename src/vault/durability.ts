@@ -1,0 +1,116 @@
+/**
+ * How durable an acknowledged append really is, found out and not assumed (PROMISES D2):
+ *
+ *   replicated     acks=all and min.insync.replicas >= 2: survives the loss of a node
+ *   fsynced        the embedded broker, syncing before every acknowledgement: survives a power cut
+ *   process-safe   anything less: survives the death of a process, perhaps not of the machine
+ *
+ * It only reads settings, in the background; a topic whose settings cannot be read is process-safe, with the reason.
+ */
+
+import type { KafkaCluster } from '../kafka/cluster.ts'
+import { describeConfigsApi } from '../wire/32-describe-configs.ts'
+import { KAFKA_ERROR, kafkaErrorName } from '../wire/error-codes.ts'
+
+/** Weakest first. */
+export const DURABILITY_CLASSES = ['process-safe', 'fsynced', 'replicated'] as const
+export type DurabilityClass = (typeof DURABILITY_CLASSES)[number]
+
+/** What the vault's topics live on. */
+export type UpstreamKind =
+  | { readonly kind: 'embedded'; readonly syncPolicy: 'every-ack' | 'interval' | 'never' }
+  | { readonly kind: 'cluster' }
+
+export interface Durability {
+  readonly class: DurabilityClass
+  /** One clause that says what decided it. */
+  readonly reason: string
+}
+
+/** Kafka's number for a topic in DescribeConfigs. */
+const TOPIC_RESOURCE = 2
+const MIN_IN_SYNC_REPLICAS = 'min.insync.replicas'
+
+export class DurabilityProbe {
+  readonly #cluster: KafkaCluster
+  readonly #upstream: UpstreamKind
+  readonly #byTopic = new Map<string, Durability>()
+
+  constructor(cluster: KafkaCluster, upstream: UpstreamKind) {
+    this.#cluster = cluster
+    this.#upstream = upstream
+  }
+
+  /** Begins to find out about a topic. Never throws; until it is known the topic counts as process-safe. */
+  watch(topic: string): void {
+    if (this.#upstream.kind === 'embedded') {
+      this.#byTopic.set(topic, embeddedDurability(this.#upstream.syncPolicy))
+      return
+    }
+    this.#byTopic.set(topic, { class: 'process-safe', reason: `the settings of ${topic} are not known yet` })
+    this.#ask(topic).then(
+      (durability) => this.#byTopic.set(topic, durability),
+      (error: Error) => {
+        this.#byTopic.set(topic, {
+          class: 'process-safe',
+          reason: `the settings of ${topic} could not be read: ${error.message}`,
+        })
+      },
+    )
+  }
+
+  /** The class every acknowledgement with acks=all at least has; null while nothing is watched. */
+  weakest(): Durability | null {
+    let weakest: Durability | null = null
+    for (const durability of this.#byTopic.values()) {
+      if (weakest === null || rankOf(durability) < rankOf(weakest)) weakest = durability
+    }
+    return weakest
+  }
+
+  async #ask(topic: string): Promise<Durability> {
+    const answer = await this.#cluster.request(
+      describeConfigsApi,
+      {
+        resources: [
+          { resourceType: TOPIC_RESOURCE, resourceName: topic, configurationKeys: [MIN_IN_SYNC_REPLICAS] },
+        ],
+      },
+      'any',
+    )
+    const [result] = answer.results
+    if (result === undefined || result.errorCode !== KAFKA_ERROR.NONE) {
+      const name = result === undefined ? 'an empty answer' : kafkaErrorName(result.errorCode)
+      return { class: 'process-safe', reason: `the settings of ${topic} could not be read: ${name}` }
+    }
+    const found = result.configs.find(({ name }) => name === MIN_IN_SYNC_REPLICAS)
+    const partitions = this.#cluster.snapshot.topics.get(topic)?.partitions ?? []
+    const replicaCount = Math.min(...partitions.map(({ replicaIds }) => replicaIds.length))
+    return clusterDurability({ topic, minInSyncReplicas: Number(found?.value ?? 1), replicaCount })
+  }
+}
+
+/** The class of the embedded broker's acknowledgements. */
+export function embeddedDurability(syncPolicy: 'every-ack' | 'interval' | 'never'): Durability {
+  return syncPolicy === 'every-ack'
+    ? { class: 'fsynced', reason: 'the embedded broker syncs before every acknowledgement' }
+    : { class: 'process-safe', reason: `the embedded broker's sync policy is ${syncPolicy}` }
+}
+
+/** The class of a cluster's acknowledgements with acks=all. */
+export function clusterDurability({
+  topic,
+  minInSyncReplicas,
+  replicaCount,
+}: {
+  readonly topic: string
+  readonly minInSyncReplicas: number
+  readonly replicaCount: number
+}): Durability {
+  const facts = `${topic} has ${replicaCount} replicas and min.insync.replicas ${minInSyncReplicas}`
+  return minInSyncReplicas >= 2 && replicaCount >= 2
+    ? { class: 'replicated', reason: facts }
+    : { class: 'process-safe', reason: `${facts}; replicated needs 2 of each` }
+}
+
+const rankOf = (durability: Durability): number => DURABILITY_CLASSES.indexOf(durability.class)

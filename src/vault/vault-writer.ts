@@ -1,0 +1,209 @@
+/**
+ * The one way into the vault: every listener appends through it, batches as they are.
+ *
+ * Promises: `append` resolves only once the vault's topic has acknowledged the batch, as durably as `acks` asks and the
+ * topic is set up for (`durability.ts` says which class that is); a partition's batches keep the order in which they
+ * were given; the bytes are not touched. `appendOwn` is for batches that GopherShip made itself: it gives them an
+ * idempotent producer's identity, so that a retry of ours never stores them twice.
+ * A rejection is one of the raw client's failures; `append-outcome.ts` says what each means.
+ *
+ * It leaves to others: splitting bodies and checking batches (ingress), the protocol and its retries (kafka/).
+ *
+ * This is where the breaker and the spill of DESIGN §6 will stand: `append` and `appendOwn` are the only two places
+ * where bytes leave for the upstream, and both already have a deadline, an outcome and a bound on what they hold.
+ */
+
+import { lastOffsetDeltaAt, recordCountAt } from '../batch/record-batch.ts'
+import type { Offset, PartitionId } from '../core/brands.ts'
+import { asOffset, asPartitionId, NO_OFFSET } from '../core/brands.ts'
+import type { KafkaCluster } from '../kafka/cluster.ts'
+import { IdempotentProducer } from '../kafka/idempotent-producer.ts'
+import type { Acks, Produced } from '../kafka/produce-batch.ts'
+import { Producer } from '../kafka/producer.ts'
+import type { EnsureTopicOptions } from '../kafka/topic-admin.ts'
+import { initProducerIdApi } from '../wire/22-init-producer-id.ts'
+import type { RequestInputOf, ResponseOf } from '../wire/api.ts'
+import type { DurabilityClass, UpstreamKind } from './durability.ts'
+import { DurabilityProbe } from './durability.ts'
+import type { StreamTopicTemplates } from './stream-topics.ts'
+import { DEFAULT_STREAM_TOPICS, vaultTopicOf } from './stream-topics.ts'
+
+/** A stream whose vault topic exists. */
+export interface VaultStream {
+  readonly stream: string
+  readonly topic: string
+  readonly partitionCount: number
+}
+
+/** Where a batch landed. With a duplicate of an older batch the broker may not say where: offsets are then -1. */
+export interface Appended {
+  readonly topic: string
+  readonly partition: PartitionId
+  readonly baseOffset: Offset
+  readonly lastOffset: Offset
+  readonly recordCount: number
+  readonly batchBytes: number
+  /** The broker's own time when the topic stamps records with it; else -1. */
+  readonly logAppendTimeMs: number
+  readonly logStartOffset: Offset
+}
+
+export interface AppendOptions {
+  /** -1: all in-sync replicas; 1: the leader. */
+  readonly acks: Acks
+  /** Time from now until the promise settles, retries included. */
+  readonly deadlineMs: number
+}
+
+export interface VaultWriterOptions {
+  readonly cluster: KafkaCluster
+  /** The embedded broker with its sync policy, or a cluster of somebody else's. */
+  readonly upstream: UpstreamKind
+  readonly templates?: StreamTopicTemplates
+  /** How vault topics are created when they are missing. */
+  readonly topicOptions?: Pick<EnsureTopicOptions, 'partitionCount' | 'replicationFactor' | 'configs'>
+  /** Bytes of batches that listeners may have under way; must not be below the admission budget plus a body. */
+  readonly bytesInFlightMax?: number
+  /** Requests in flight to one upstream node. */
+  readonly inFlightMax?: number
+}
+
+export interface VaultWriterStatus {
+  readonly upstream: UpstreamKind['kind']
+  /** The weakest class of any open vault topic with acks=all; null until one is open. */
+  readonly durability: DurabilityClass | null
+  readonly durabilityReason: string | null
+  readonly streamCount: number
+  readonly bytesInFlight: number
+  readonly batchesInFlight: number
+  readonly retryCount: number
+}
+
+/** The part of the writer that listeners use. */
+export type Vault = Pick<
+  VaultWriter,
+  'known' | 'open' | 'find' | 'append' | 'appendOwn' | 'waitForRoom' | 'initProducerId'
+>
+
+const BYTES_IN_FLIGHT_MAX = 128 * 1024 * 1024
+/** The embedded broker syncs in groups: the more that waits at once, the fewer syncs. */
+const IN_FLIGHT_REQUESTS_MAX = 64
+
+export class VaultWriter {
+  readonly #cluster: KafkaCluster
+  readonly #templates: StreamTopicTemplates
+  readonly #options: VaultWriterOptions
+  readonly #producer: Producer
+  readonly #ownProducer: IdempotentProducer
+  readonly #durability: DurabilityProbe
+  readonly #streams = new Map<string, string>()
+
+  constructor(options: VaultWriterOptions) {
+    const { cluster, bytesInFlightMax = BYTES_IN_FLIGHT_MAX, inFlightMax = IN_FLIGHT_REQUESTS_MAX } = options
+    this.#options = options
+    this.#cluster = cluster
+    this.#templates = options.templates ?? DEFAULT_STREAM_TOPICS
+    this.#producer = new Producer(cluster, { bytesInFlightMax, inFlightMax })
+    this.#ownProducer = new IdempotentProducer(cluster, { bytesInFlightMax })
+    this.#durability = new DurabilityProbe(cluster, options.upstream)
+  }
+
+  /** The stream, when its topic is known to exist: never waits, so that order is kept by whoever calls. */
+  known(stream: string): VaultStream | null {
+    const topic = this.#streams.get(stream)
+    if (topic === undefined) return null
+    const partitionCount = this.#cluster.snapshot.topics.get(topic)?.partitions.length ?? 0
+    return partitionCount === 0 ? null : { stream, topic, partitionCount }
+  }
+
+  /** Creates the stream's vault topic if it is missing. The name must be a valid stream (`streamNameProblem`). */
+  async open(stream: string, { deadlineMs }: { readonly deadlineMs?: number } = {}): Promise<VaultStream> {
+    const topic = vaultTopicOf(stream, this.#templates)
+    const partitionCount = await this.#cluster.ensureTopic(topic, {
+      ...this.#options.topicOptions,
+      ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    })
+    this.#remember(stream, topic)
+    return { stream, topic, partitionCount }
+  }
+
+  /** The stream, if its topic exists; nothing is created. Null when it does not. */
+  async find(stream: string): Promise<VaultStream | null> {
+    const topic = vaultTopicOf(stream, this.#templates)
+    const partitionCount = await this.#cluster.partitionCount(topic)
+    if (partitionCount === null || partitionCount === 0) return null
+    this.#remember(stream, topic)
+    return { stream, topic, partitionCount }
+  }
+
+  /** Appends a producer's batch verbatim. The buffer belongs to the writer until the promise settles. */
+  append(stream: VaultStream, partition: number, batch: Buffer, options: AppendOptions): Promise<Appended> {
+    const { acks, deadlineMs } = options
+    return this.#producer
+      .send(stream.topic, partition, batch, { acks, timeoutMs: deadlineMs })
+      .then((produced) => appendedOf(stream, partition, batch, produced))
+  }
+
+  /** Waits until `appendOwn` would take a batch of this size: call it before making the batch, send in the same turn. */
+  waitForRoom(bytes: number): Promise<void> {
+    return this.#ownProducer.waitForRoom(bytes)
+  }
+
+  /** Appends a batch of our own making, once. It is stamped in place; acks=all. */
+  appendOwn(
+    stream: VaultStream,
+    partition: number,
+    batch: Buffer,
+    { deadlineMs }: { readonly deadlineMs: number },
+  ): Promise<Appended> {
+    return this.#ownProducer
+      .send(stream.topic, partition, batch, { timeoutMs: deadlineMs })
+      .then((produced) => appendedOf(stream, partition, batch, produced))
+  }
+
+  /** Passes a producer's InitProducerId on, so that ids are unique where they are checked. One attempt. */
+  initProducerId(
+    value: RequestInputOf<typeof initProducerIdApi>,
+    { timeoutMs }: { readonly timeoutMs: number },
+  ): Promise<ResponseOf<typeof initProducerIdApi>> {
+    return this.#cluster.request(initProducerIdApi, value, 'any', { timeoutMs })
+  }
+
+  status(): VaultWriterStatus {
+    const weakest = this.#durability.weakest()
+    return {
+      upstream: this.#options.upstream.kind,
+      durability: weakest?.class ?? null,
+      durabilityReason: weakest?.reason ?? null,
+      streamCount: this.#streams.size,
+      bytesInFlight: this.#producer.bytesHeld + this.#ownProducer.bytesHeld,
+      batchesInFlight: this.#producer.batchCount + this.#ownProducer.batchCount,
+      retryCount: this.#producer.retryCount + this.#ownProducer.retryCount,
+    }
+  }
+
+  /** Takes no more, waits for what is out, fails the rest with GS_STOPPED. */
+  async stop({ drainMs }: { readonly drainMs: number }): Promise<void> {
+    await Promise.all([this.#producer.stop({ drainMs }), this.#ownProducer.stop({ drainMs })])
+  }
+
+  #remember(stream: string, topic: string): void {
+    if (this.#streams.has(stream)) return
+    this.#streams.set(stream, topic)
+    this.#durability.watch(topic)
+  }
+}
+
+function appendedOf(stream: VaultStream, partition: number, batch: Buffer, produced: Produced): Appended {
+  const { baseOffset } = produced
+  return {
+    topic: stream.topic,
+    partition: asPartitionId(partition),
+    baseOffset,
+    lastOffset: baseOffset < 0 ? NO_OFFSET : asOffset(baseOffset + lastOffsetDeltaAt(batch, 0)),
+    recordCount: recordCountAt(batch, 0),
+    batchBytes: batch.length,
+    logAppendTimeMs: produced.logAppendTimeMs,
+    logStartOffset: produced.logStartOffset,
+  }
+}
