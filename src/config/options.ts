@@ -16,6 +16,8 @@ export interface ConfigOption {
   readonly keys: readonly string[]
   /** As on the command line: `--ingress-kafka-port`. */
   readonly flag: string
+  /** A shorter flag that means the same: `--kafka-port`. */
+  readonly shortFlag: string | null
   /** As in the environment: `GOPHERSHIP_INGRESS_KAFKA_PORT`. */
   readonly environmentName: string
   readonly kind: OptionKind
@@ -46,6 +48,7 @@ export function configJsonSchema(): object {
   const schema = z.toJSONSchema(configSchema, {
     io: 'input',
     override({ zodSchema, jsonSchema }) {
+      delete jsonSchema['shortFlag']
       const unit = z.globalRegistry.get(zodSchema)?.['unit']
       if (jsonSchema.type === 'integer' && (unit === 'bytes' || unit === 'ms')) {
         const { minimum, maximum } = jsonSchema
@@ -77,6 +80,7 @@ function listOptions(schema: z.ZodObject, keys: readonly string[]): ConfigOption
         path: at.join('.'),
         keys: at,
         flag: `--${words}`,
+        shortFlag: (meta['shortFlag'] as string | undefined) ?? null,
         environmentName: ENVIRONMENT_PREFIX + words.replaceAll('-', '_').toUpperCase(),
         ...kindOf(inner),
         unit: (meta['unit'] as Unit | undefined) ?? null,

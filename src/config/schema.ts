@@ -113,26 +113,32 @@ export const configSchema = z.strictObject({
       ADMISSION_BYTES_MAX,
       'Bytes of producers held in memory over all doors; at the limit sockets are not read until some are durable.',
     ),
-    appendDeadlineMs: quantity(
-      'ms',
-      [100, 600_000],
-      30_000,
-      'How long a record may wait to become durable before its producer is told to try again.',
-    ),
     kafka: group({
-      host: text('', 'Address of the Kafka door; empty takes ingress.host.'),
-      port: port(9_092, 'Port of the Kafka door, where producers connect; 0 takes any free one.'),
+      host: text('', 'Address of the Kafka door; empty takes ingress.host.').meta({
+        shortFlag: '--kafka-host',
+      }),
+      port: port(9_092, 'Port of the Kafka door, where producers connect; 0 takes any free one.').meta({
+        shortFlag: '--kafka-port',
+      }),
       advertisedHost: text('', 'Host told to Kafka producers; empty takes the one they connected to.'),
       advertisedPort: port(0, 'Port told to Kafka producers; 0 takes the port listened on.'),
     }),
     http: group({
-      host: text('', 'Address of the HTTP door; empty takes ingress.host.'),
-      port: port(8_080, 'Port of the HTTP door; 0 takes any free one.'),
+      host: text('', 'Address of the HTTP door; empty takes ingress.host.').meta({
+        shortFlag: '--http-host',
+      }),
+      port: port(8_080, 'Port of the HTTP door; 0 takes any free one.').meta({ shortFlag: '--http-port' }),
       bodyBytesMax: quantity(
         'bytes',
         [1_024, 1_024 * MIB],
         HTTP_BODY_BYTES_MAX,
         'Largest request body, before and after decompression; a larger one is answered with 413.',
+      ),
+      ackMsMax: quantity(
+        'ms',
+        [100, 120_000],
+        30_000,
+        'How long a request may wait for its records to become durable before its client is told to try again.',
       ),
     }),
   }),

@@ -13,7 +13,7 @@ test('every option has a sentence of help, a default that is accepted, and a uni
 
 test('a name says its unit', () => {
   for (const { path, unit } of CONFIG_OPTIONS) {
-    if (unit === 'ms') expect(path).toMatch(/Ms$/)
+    if (unit === 'ms') expect(path).toMatch(/Ms(Max)?$/)
     if (unit === 'bytes') expect(path).toMatch(/Bytes(Max)?$/)
     if (unit === 'count') expect(path).toMatch(/Count$/)
     if (unit === 'port') expect(path).toMatch(/[pP]ort$/)
@@ -27,7 +27,10 @@ test('flags and environment names are unique and derived from the path', () => {
     flag: '--ingress-kafka-advertised-port',
     environmentName: 'GOPHERSHIP_INGRESS_KAFKA_ADVERTISED_PORT',
   })
-  expect(new Set(CONFIG_OPTIONS.map(({ flag }) => flag)).size).toBe(CONFIG_OPTIONS.length)
+  const flags = CONFIG_OPTIONS.flatMap(({ flag, shortFlag }) =>
+    shortFlag === null ? [flag] : [flag, shortFlag],
+  )
+  expect(new Set(flags).size).toBe(flags.length)
   expect(new Set(CONFIG_OPTIONS.map(({ environmentName }) => environmentName)).size).toBe(
     CONFIG_OPTIONS.length,
   )
