@@ -1,0 +1,856 @@
+/**
+ * An append-only sequence of record batches in one folder: the segments of an embedded broker's partition, or of the
+ * vault's spill. Owns offsets, the order of segments, group commit, retention and the checkpoint; the bytes are
+ * `Segment`'s, start-up is `log-recovery.ts`'s.
+ *
+ * Promises:
+ * - Under `every-ack` a batch is acknowledged (its promise resolves, readers see it) only after an `fdatasync` that covers
+ *   it, and after its segment's name was synced. Under `interval` and `never` once it is written: it then survives the
+ *   process, not a power cut.
+ * - After a failed write or sync the log is failed: nothing is acknowledged any more; opening it again recovers.
+ * - An offset stands for one record for ever. Damage leaves a gap.
+ * - What a reader gets was checked: CRC, length, sequence of offsets.
+ *
+ * One process, one `PartitionLog` per folder: the data directory's lock sees to it.
+ */
+
+import { strict as assert } from 'node:assert'
+import { dirname, join } from 'node:path'
+import {
+  batchBytesAt,
+  lastOffsetAt,
+  lastOffsetDeltaAt,
+  magicAt,
+  patchBaseOffset,
+  patchPartitionLeaderEpoch,
+  RECORD_BATCH_HEADER_BYTES,
+  RECORD_BATCH_MAGIC,
+} from '../batch/record-batch.ts'
+import type { Offset } from '../core/brands.ts'
+import { asOffset } from '../core/brands.ts'
+import type { Clock, Timer } from '../core/clock.ts'
+import type { Disk } from '../core/disk.ts'
+import { errnoOf } from '../core/disk.ts'
+import { isFailure } from '../core/errors.ts'
+import type { Diagnostics } from '../telemetry/diagnostics.ts'
+import type { Loss, SegmentRecord } from './checkpoint.ts'
+import { writeCheckpoint } from './checkpoint.ts'
+import { makeDurableDirectory } from './durable-directory.ts'
+import type { CommitGroup } from './group-commit.ts'
+import { GroupCommit } from './group-commit.ts'
+import { IndexBuilder } from './index-builder.ts'
+import type { RecoveredLog } from './log-recovery.ts'
+import { quarantineHole, recoverLog, removeSegmentFiles } from './log-recovery.ts'
+import { Quarantine } from './quarantine.ts'
+import { countExpired } from './retention.ts'
+import type { SegmentContext } from './segment.ts'
+import { Segment } from './segment.ts'
+import {
+  logFileName,
+  RELATIVE_OFFSET_MAX,
+  SEGMENT_BYTES_MAX,
+  STORED_BATCH_BYTES_MAX,
+} from './segment-format.ts'
+import { StorageError, storageFailure } from './storage-error.ts'
+import type { FoundTimestamp } from './timestamp-search.ts'
+import { findTimestampInBatches } from './timestamp-search.ts'
+
+/** When an appended batch is acknowledged. `interval` syncs at the latest `intervalMs` after a write. */
+export type SyncPolicy =
+  | { readonly policy: 'every-ack' }
+  | { readonly policy: 'interval'; readonly intervalMs: number }
+  | { readonly policy: 'never' }
+
+export interface PartitionLogOptions {
+  /** A segment is sealed before it would grow beyond this. At most 2^31 - 1. */
+  readonly segmentBytesMax: number
+  /** A segment that holds anything is sealed at this age. */
+  readonly segmentAgeMsMax: number
+  /** Bytes between two entries of the sparse indexes. */
+  readonly indexIntervalBytes: number
+  /** Segments whose latest record is older may go; -1 keeps for ever. */
+  readonly retentionMs: number
+  /** Segments may go while at least this much remains; -1 keeps any amount. */
+  readonly retentionBytes: number
+  readonly sync: SyncPolicy
+}
+
+/** Kafka's own defaults, save that every acknowledgement is synced. */
+export const PARTITION_LOG_DEFAULTS: PartitionLogOptions = {
+  segmentBytesMax: 1024 * 1024 * 1024,
+  segmentAgeMsMax: 7 * 24 * 3_600_000,
+  indexIntervalBytes: 4096,
+  retentionMs: -1,
+  retentionBytes: -1,
+  sync: { policy: 'every-ack' },
+}
+
+export interface PartitionLogStart {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly directory: string
+  readonly options: PartitionLogOptions
+  readonly diagnostics: Diagnostics
+}
+
+export interface Appended {
+  readonly baseOffset: Offset
+  readonly lastOffset: Offset
+  /** Resolves when the batch is acknowledged; rejects with `GS_STORAGE_FAILED`. Shared by the whole group. */
+  readonly durable: Promise<void>
+}
+
+export interface ReadOptions {
+  readonly bytesMax: number
+  /** Only batches wholly below this offset; by default all that is visible. */
+  readonly endOffset?: Offset
+  /** Return the first batch even when it alone is over `bytesMax`. Default true. */
+  readonly atLeastOneBatch?: boolean
+}
+
+/** Damage that was found: a range of offsets, where its bytes are, and why. `toOffset` is exclusive. */
+export interface Quarantined {
+  readonly fromOffset: Offset
+  readonly toOffset: Offset
+  readonly path: string | null
+  readonly bytes: number
+  readonly reason: string
+}
+
+/** What a start found and did. */
+export interface RecoverySummary {
+  readonly durationMs: number
+  readonly scannedBytes: number
+  readonly tornBytes: number
+}
+
+/** Handles of sealed segments kept open per log between reads. */
+const SEALED_OPEN_MAX = 4
+/** Ends of recent reads that are remembered, so that a consumer's next read starts at its byte. */
+const READ_HINTS_MAX = 8
+/** Bytes read at a time while looking for a timestamp. */
+const TIMESTAMP_READ_BYTES = 256 * 1024
+/** A read that keeps meeting damage after this many rescans is refused: the disk does not give the same bytes twice. */
+const RESCANS_PER_READ_MAX = 3
+
+interface ReadHint {
+  readonly offset: number
+  readonly segment: Segment
+  readonly position: number
+}
+
+export class PartitionLog {
+  readonly directory: string
+  /** What opening found and did. */
+  readonly recovery: RecoverySummary
+  readonly #disk: Disk
+  readonly #clock: Clock
+  readonly #diagnostics: Diagnostics
+  readonly #quarantine: Quarantine
+  readonly #context: SegmentContext
+  readonly #commit: GroupCommit
+  readonly #listeners = new Set<() => void>()
+  #options: PartitionLogOptions
+  #segments: Segment[]
+  #losses: Loss[]
+  #logStartOffset: Offset
+  #nextOffset: Offset
+  #visibleEndOffset: Offset
+  /** The last segment as of its last sync: what a checkpoint may vouch for. */
+  #syncedRecord: SegmentRecord | null = null
+  /** Which bytes of the last segment are acknowledged; everything in the others is. */
+  #acknowledged: { segment: Segment | null; bytes: number } = { segment: null, bytes: 0 }
+  /** Monotonic time at which the last segment's age was zero. */
+  #activeSinceMs = 0
+  #removing: Offset[] = []
+  #failure: StorageError | null = null
+  #isClosed = false
+  #syncTimer: Timer | null = null
+  /** The end of a chain: what changes segments or the checkpoint runs one at a time. */
+  #exclusive: Promise<unknown> = Promise.resolve()
+  #readHints: ReadHint[] = []
+
+  private constructor(
+    start: PartitionLogStart,
+    parts: { context: SegmentContext; quarantine: Quarantine; recovered: RecoveredLog; durationMs: number },
+  ) {
+    const { recovered } = parts
+    this.directory = start.directory
+    this.#disk = start.disk
+    this.#clock = start.clock
+    this.#diagnostics = start.diagnostics
+    this.#options = start.options
+    this.#quarantine = parts.quarantine
+    this.#context = parts.context
+    this.#segments = recovered.segments
+    this.#losses = recovered.losses
+    this.#logStartOffset = recovered.logStartOffset
+    this.#nextOffset = recovered.endOffset
+    this.#visibleEndOffset = recovered.endOffset
+    this.recovery = {
+      durationMs: parts.durationMs,
+      scannedBytes: recovered.scannedBytes,
+      tornBytes: recovered.tornBytes,
+    }
+    this.#commit = new GroupCommit(
+      (group) => this.#runExclusive(() => this.#commitGroup(group)),
+      (error) => this.#fail(error),
+    )
+  }
+
+  /**
+   * Opens the log in `directory`, creating it when needed. Damage never stops it: see `quarantined` and `recovery`. When
+   * the disk refuses writes, the log opens failed, and what is stored can still be read. Rejects with
+   * `GS_STORAGE_VERSION` for a newer format and `GS_STORAGE_FAILED` when the folder cannot be read.
+   */
+  static async open(start: PartitionLogStart): Promise<PartitionLog> {
+    const { disk, clock, directory, options, diagnostics } = start
+    checkOptions(options)
+    const startedMs = clock.monotonicMs()
+    const quarantine = new Quarantine(disk, directory)
+    const context = { disk, directory, indexIntervalBytes: options.indexIntervalBytes }
+    await makeDurableDirectory(disk, directory)
+    const recovered = await recoverLog({ ...context, quarantine, diagnostics, nowMs: clock.wallMs() })
+    const durationMs = clock.monotonicMs() - startedMs
+    const log = new PartitionLog(start, { context, quarantine, recovered, durationMs })
+    try {
+      await log.#prepareForWriting(recovered)
+    } catch (error) {
+      await log.#fail(error)
+    }
+    return log
+  }
+
+  /** The first offset that may be read. */
+  get logStartOffset(): Offset {
+    return this.#logStartOffset
+  }
+
+  /** The offset that the next appended record gets. */
+  get logEndOffset(): Offset {
+    return this.#nextOffset
+  }
+
+  /** One past the last acknowledged record: readers see what is below it. */
+  get durableEndOffset(): Offset {
+    return this.#visibleEndOffset
+  }
+
+  /** Bytes in the segment files, damaged ones included. */
+  get sizeBytes(): number {
+    let bytes = 0
+    for (const segment of this.#segments) bytes += segment.bytes
+    return bytes
+  }
+
+  get segmentCount(): number {
+    return this.#segments.length
+  }
+
+  /** Bytes appended and not yet acknowledged. Whoever appends bounds it: the log takes what it is given. */
+  get pendingBytes(): number {
+    return this.#commit.pendingBytes
+  }
+
+  /** Why nothing can be appended any more, or null while all is well. */
+  get failure(): StorageError | null {
+    return this.#failure
+  }
+
+  /** Damage that was found and is still within the log: these offsets cannot be read. */
+  get quarantined(): readonly Quarantined[] {
+    const found: Quarantined[] = [...this.#losses]
+    for (const segment of this.#segments) found.push(...segment.holes)
+    return found
+  }
+
+  /** The latest record timestamp, -1 when there is none. */
+  get maxTimestamp(): number {
+    let latest = -1
+    for (const segment of this.#segments) latest = Math.max(latest, segment.maxTimestamp)
+    return latest
+  }
+
+  /** Takes new limits and a new policy; they hold from the next write on. */
+  setOptions(options: PartitionLogOptions): void {
+    checkOptions(options)
+    this.#options = options
+    if (options.sync.policy !== 'interval') this.#cancelSyncTimer()
+    // What an interval still owed is synced now, so that the change never leaves something waiting.
+    this.#scheduleSync(0)
+  }
+
+  /** Calls `listener` whenever `durableEndOffset` has moved, or the log failed. Returns how to stop that. */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /**
+   * Gives the batch its offsets, in place, and queues it. The buffer belongs to the log until `durable` settles: it is
+   * written as it is then. The caller has checked the batch (`checkBatch`); only its frame is asserted here.
+   * Throws `GS_STORAGE_FAILED` after a failure, `GS_STOPPED` after `close`, `GS_BATCH_TOO_LARGE` over 16 MiB.
+   */
+  append(batch: Buffer): Appended {
+    this.#assertUsable()
+    if (this.#failure !== null) throw this.#failure
+    assert(batch.length >= RECORD_BATCH_HEADER_BYTES, 'a batch has a header')
+    assert(magicAt(batch, 0) === RECORD_BATCH_MAGIC, 'only format 2 is stored')
+    assert(batchBytesAt(batch, 0) === batch.length, 'the buffer is exactly one batch')
+    if (batch.length > STORED_BATCH_BYTES_MAX) {
+      throw new StorageError(
+        'GS_BATCH_TOO_LARGE',
+        `A stored batch has at most ${STORED_BATCH_BYTES_MAX} bytes, found ${batch.length}; send smaller batches.`,
+        { facts: { batchBytes: batch.length, batchBytesMax: STORED_BATCH_BYTES_MAX } },
+      )
+    }
+    const lastOffsetDelta = lastOffsetDeltaAt(batch, 0)
+    assert(lastOffsetDelta >= 0, 'offsets rise within a batch')
+    const baseOffset = this.#nextOffset
+    const lastOffset = asOffset(baseOffset + lastOffsetDelta)
+    assert(lastOffset < Number.MAX_SAFE_INTEGER, 'offsets are exact')
+    patchBaseOffset(batch, 0, baseOffset)
+    patchPartitionLeaderEpoch(batch, 0, 0)
+    this.#nextOffset = asOffset(lastOffset + 1)
+    return { baseOffset, lastOffset, durable: this.#commit.add(batch) }
+  }
+
+  /**
+   * Whole batches from the one that contains `fromOffset`, or the next one where damage left a gap. Every batch was
+   * checked; the buffer is the caller's. Empty at the end of what is visible. One call reads from one segment.
+   * Throws `GS_STORAGE_OFFSET_OUT_OF_RANGE`, and `GS_STORAGE_FAILED` when the disk refuses (retriable).
+   */
+  async read(fromOffset: Offset, options: ReadOptions): Promise<Buffer> {
+    this.#assertUsable()
+    this.#assertInRange(fromOffset)
+    const endOffset = Math.min(options.endOffset ?? Number.POSITIVE_INFINITY, this.#visibleEndOffset)
+    const bytesMax = Math.max(1, Math.min(options.bytesMax, SEGMENT_BYTES_MAX))
+    const isFirstAlwaysPicked = options.atLeastOneBatch ?? true
+    return this.#readBatches({ fromOffset, endOffset, bytesMax, isFirstAlwaysPicked })
+  }
+
+  /** The first visible record at or after `timestampMs`, or null when all are older. */
+  async offsetForTimestamp(timestampMs: number): Promise<FoundTimestamp | null> {
+    this.#assertUsable()
+    for (const segment of [...this.#segments]) {
+      if (segment.maxTimestamp < timestampMs || segment.endOffset <= this.#logStartOffset) continue
+      const found = await this.#findTimestampIn(segment, timestampMs)
+      if (found !== null) return found
+    }
+    return null
+  }
+
+  /** The first visible record that has the latest timestamp, or null when there is none. Kafka's ListOffsets with -3. */
+  async offsetOfMaxTimestamp(): Promise<FoundTimestamp | null> {
+    const latest = this.maxTimestamp
+    return latest < 0 ? null : this.offsetForTimestamp(latest)
+  }
+
+  /**
+   * Moves the start of the log up to `offset`, durably, and deletes segments wholly below it. Offsets below the present
+   * start change nothing. Throws `GS_STORAGE_OFFSET_OUT_OF_RANGE` above `durableEndOffset`.
+   */
+  async deleteRecordsBefore(offset: Offset): Promise<void> {
+    this.#assertUsable()
+    if (offset > this.#visibleEndOffset) throw this.#outOfRange(offset)
+    await this.#runExclusive(async () => {
+      if (this.#failure !== null) throw this.#failure
+      if (offset <= this.#logStartOffset) return
+      const limits = { nowMs: 0, retentionMs: -1, retentionBytes: -1, logStartOffset: offset }
+      const count = countExpired(this.#segments, { ...limits, durableEndOffset: this.#visibleEndOffset })
+      await this.#removeLeading(count, offset)
+    })
+  }
+
+  /** Deletes what retention no longer keeps, by Kafka's rules; resolves with how many segments went. */
+  async applyRetention(nowMs: number): Promise<number> {
+    this.#assertUsable()
+    return this.#runExclusive(async () => {
+      if (this.#failure !== null) throw this.#failure
+      const { retentionMs, retentionBytes } = this.#options
+      const count = countExpired(this.#segments, {
+        nowMs,
+        retentionMs,
+        retentionBytes,
+        logStartOffset: this.#logStartOffset,
+        durableEndOffset: this.#visibleEndOffset,
+      })
+      if (count === 0) return 0
+      const isLastExpired = count === this.#segments.length
+      // The log always has a segment to write to, and it begins where the expired one ends.
+      if (isLastExpired) await this.#guard(() => this.#roll(this.#lastSegment().endOffset))
+      await this.#removeLeading(count, this.#logStartOffset)
+      return count
+    })
+  }
+
+  /** Makes all that was appended so far durable, whatever the policy. Rejects with `GS_STORAGE_FAILED`. */
+  async flush(): Promise<void> {
+    await this.#commit.idle()
+    await this.#runExclusive(async () => {
+      if (this.#failure !== null) throw this.#failure
+      await this.#guard(() => this.#sync())
+    })
+  }
+
+  /**
+   * Ends cleanly: waits for what is pending, syncs, writes indexes and checkpoint, closes the files. After a failure it
+   * only closes them. Idempotent.
+   */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#cancelSyncTimer()
+    await this.#commit.idle()
+    await this.#runExclusive(async () => {
+      try {
+        if (this.#failure === null) {
+          await this.#sync()
+          await this.#lastSegment().saveIndexes()
+          await this.#writeCheckpoint()
+        }
+      } catch (error) {
+        await this.#fail(error)
+        throw this.#failure
+      } finally {
+        for (const segment of this.#segments) await segment.release()
+      }
+    })
+  }
+
+  /** Closes the log and deletes its folder, quarantine included: for a topic that is deleted on purpose. */
+  async destroy(): Promise<void> {
+    this.#failure ??= new StorageError('GS_STORAGE_FAILED', `The log in ${this.directory} was deleted.`)
+    await this.close()
+    await this.#disk.removeDirectory(this.directory)
+    await this.#disk.syncDirectory(dirname(this.directory))
+  }
+
+  // --- writing -------------------------------------------------------------------------------------------------------
+
+  async #prepareForWriting(recovered: RecoveredLog): Promise<void> {
+    if (recovered.writable === null) await this.#beginSegment(recovered.endOffset)
+    else await this.#lastSegment().openForWriting(recovered.writable.file, recovered.writable.indexes)
+    const active = this.#lastSegment()
+    this.#syncedRecord = active.toRecord()
+    this.#acknowledged = { segment: active, bytes: active.bytes }
+    const ageMs = Math.max(0, this.#clock.wallMs() - active.createdMs)
+    this.#activeSinceMs = this.#clock.monotonicMs() - ageMs
+    if (recovered.needsCheckpoint) await this.#writeCheckpoint()
+  }
+
+  /** Runs under `#exclusive`. Splits the group where a segment is full; the last part ends with the policy's sync. */
+  async #commitGroup(group: CommitGroup): Promise<void> {
+    if (this.#failure !== null) throw this.#failure
+    const { batches } = group
+    let first = 0
+    let bytes = 0
+    for (let index = 0; index <= batches.length; index += 1) {
+      const batch = batches[index]
+      if (batch !== undefined && !this.#mustRollBefore(batch, bytes)) {
+        bytes += batch.length
+        continue
+      }
+      if (index > first) await this.#lastSegment().write(batches.slice(first, index), this.#clock.wallMs())
+      if (batch === undefined) break
+      await this.#roll(this.#lastSegment().endOffset)
+      first = index
+      bytes = batch.length
+    }
+    if (this.#options.sync.policy === 'every-ack') await this.#sync()
+    else if (this.#options.sync.policy === 'interval') this.#scheduleSync(this.#options.sync.intervalMs)
+    this.#advance(this.#lastSegment())
+  }
+
+  #mustRollBefore(batch: Buffer, bytesBefore: number): boolean {
+    const active = this.#lastSegment()
+    const bytes = active.bytes + bytesBefore
+    if (bytes === 0) return false
+    if (bytes + batch.length > this.#options.segmentBytesMax) return true
+    if (this.#clock.monotonicMs() - this.#activeSinceMs >= this.#options.segmentAgeMsMax) return true
+    return lastOffsetAt(batch, 0) - active.baseOffset > RELATIVE_OFFSET_MAX
+  }
+
+  /**
+   * Seals the last segment and begins the next one at `baseOffset`. In this order:
+   * 1. The old segment is synced: what it holds may then be vouched for.
+   * 2. The new file is created and its name synced: an acknowledged batch in a file whose name is lost is lost.
+   * 3. The checkpoint names both. Only then is anything written to the new one, so a file that the checkpoint does not
+   *    name holds nothing that was acknowledged.
+   */
+  async #roll(baseOffset: Offset): Promise<void> {
+    const active = this.#lastSegment()
+    await this.#sync()
+    await active.seal()
+    await this.#beginSegment(baseOffset)
+    await this.#writeCheckpoint()
+    await this.#closeUnusedSegments()
+  }
+
+  async #beginSegment(baseOffset: Offset): Promise<void> {
+    const nowMs = this.#clock.wallMs()
+    const segment = new Segment(this.#context, {
+      baseOffset,
+      bytes: 0,
+      endOffset: baseOffset,
+      maxTimestamp: -1,
+      maxTimestampOffset: -1,
+      createdMs: nowMs,
+      appendedMs: nowMs,
+      holes: [],
+    })
+    const file = await this.#disk.open(join(this.directory, logFileName(baseOffset)), 'create')
+    await segment.openForWriting(file, IndexBuilder.empty(baseOffset, this.#options.indexIntervalBytes))
+    await this.#disk.syncDirectory(this.directory)
+    this.#segments.push(segment)
+    this.#syncedRecord = segment.toRecord()
+    this.#acknowledged = { segment, bytes: 0 }
+    this.#activeSinceMs = this.#clock.monotonicMs()
+  }
+
+  /** Makes the last segment durable, when anything was written since the last time. */
+  async #sync(): Promise<void> {
+    const active = this.#lastSegment()
+    const record = active.toRecord()
+    if (this.#syncedRecord?.bytes === record.bytes) return
+    await active.sync()
+    this.#syncedRecord = record
+  }
+
+  #scheduleSync(delayMs: number): void {
+    if (this.#syncTimer !== null || this.#isClosed) return
+    this.#syncTimer = this.#clock.after(delayMs, () => {
+      this.#syncTimer = null
+      this.#runExclusive(async () => {
+        if (this.#failure === null && !this.#isClosed) await this.#guard(() => this.#sync())
+      }).catch(() => {
+        // `#guard` has failed the log and said so.
+      })
+    })
+  }
+
+  #cancelSyncTimer(): void {
+    this.#syncTimer?.cancel()
+    this.#syncTimer = null
+  }
+
+  #advance(active: Segment): void {
+    assert(active.endOffset >= this.#visibleEndOffset, 'what was visible stays visible')
+    this.#visibleEndOffset = active.endOffset
+    this.#acknowledged = { segment: active, bytes: active.bytes }
+    this.#notify()
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener()
+  }
+
+  /** Runs a change of the files; when it fails, the log is failed. */
+  async #guard(run: () => Promise<void>): Promise<void> {
+    try {
+      await run()
+    } catch (error) {
+      throw await this.#fail(error)
+    }
+  }
+
+  /** The log takes nothing more. Resolves with the reason, after cutting what was never acknowledged. */
+  async #fail(error: unknown): Promise<StorageError> {
+    if (this.#failure !== null) return this.#failure
+    const cause = storageFailure('Writing the log in', this.directory, error)
+    const failure = new StorageError(
+      'GS_STORAGE_FAILED',
+      `The log in ${this.directory} failed and takes no more records until it is opened again: ${cause.message}`,
+      { cause: error, facts: { path: this.directory, endOffset: this.#visibleEndOffset } },
+    )
+    this.#failure = failure
+    this.#cancelSyncTimer()
+    this.#diagnostics.error(
+      { directory: this.directory, err: failure },
+      'log failed, nothing more is acknowledged',
+    )
+    await this.#cutUnacknowledged()
+    this.#notify()
+    return failure
+  }
+
+  /**
+   * After a failed sync, reads still show bytes that never reached the disk, and the system calls them clean: a later
+   * recovery could take them for durable, and no sync would ever write them. What was never acknowledged is therefore cut
+   * while it is known which bytes that is. What was acknowledged unsynced (`interval`, `never`) stays.
+   */
+  async #cutUnacknowledged(): Promise<void> {
+    const active = this.#segments.at(-1)
+    if (active === undefined || !active.isOpen || active !== this.#acknowledged.segment) return
+    try {
+      await active.cut(this.#acknowledged.bytes)
+    } catch {
+      // The disk refuses this as well; then nothing can be appended after a restart either until it recovers.
+    }
+  }
+
+  // --- reading -------------------------------------------------------------------------------------------------------
+
+  async #readBatches(read: {
+    fromOffset: number
+    endOffset: number
+    bytesMax: number
+    isFirstAlwaysPicked: boolean
+  }): Promise<Buffer> {
+    let rescanCount = 0
+    while (read.fromOffset < read.endOffset) {
+      this.#assertUsable()
+      const segment = this.#segmentAt(read.fromOffset)
+      if (segment === null) return EMPTY
+      const fromOffset = Math.max(read.fromOffset, segment.baseOffset)
+      const hint = this.#takeHint(fromOffset, segment)
+      const result = await this.#withSegment(segment, () =>
+        segment.read({ ...read, fromOffset, position: hint }),
+      )
+      if (result === 'gone') {
+        this.#assertInRange(asOffset(read.fromOffset))
+        continue
+      }
+      if (result === 'damaged') {
+        rescanCount += 1
+        if (rescanCount > RESCANS_PER_READ_MAX) throw this.#unsteady(segment, read.fromOffset)
+        await this.#rescan(segment)
+        continue
+      }
+      if (result.bytes.length > 0) {
+        this.#readHints.push({ offset: result.nextOffset, segment, position: result.nextPosition })
+        if (this.#readHints.length > READ_HINTS_MAX) this.#readHints.shift()
+        return result.bytes
+      }
+      // Nothing more in this segment: go on behind it, unless it is the last or the wanted range ended inside it.
+      if (segment === this.#segments.at(-1) || result.nextOffset < segment.endOffset) return EMPTY
+      if (segment.endOffset <= read.fromOffset) return EMPTY
+      read = { ...read, fromOffset: segment.endOffset }
+    }
+    return EMPTY
+  }
+
+  /** The segment that holds `offset`, or the next one when a gap does; null behind the last. */
+  #segmentAt(offset: number): Segment | null {
+    let low = 0
+    let high = this.#segments.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#segments[middle]?.endOffset ?? 0) <= offset) low = middle + 1
+      else high = middle
+    }
+    return this.#segments[low] ?? null
+  }
+
+  /** Uses a segment whose file may be gone by now. */
+  async #withSegment<Value>(segment: Segment, run: () => Promise<Value>): Promise<Value | 'gone'> {
+    try {
+      return await run()
+    } catch (error) {
+      if (isFailure(error) && errnoOf(error.cause) === 'ENOENT') {
+        // Retention took it between choosing and opening it, or somebody deleted the file behind our back.
+        if (!segment.isRemoved) await this.#noteVanished(segment)
+        return 'gone'
+      }
+      throw readFailure(segment, error)
+    } finally {
+      if (segment !== this.#segments.at(-1)) await this.#closeUnusedSegments()
+    }
+  }
+
+  #takeHint(offset: number, segment: Segment): number | null {
+    const index = this.#readHints.findIndex((hint) => hint.offset === offset && hint.segment === segment)
+    if (index === -1) return null
+    const [hint] = this.#readHints.splice(index, 1)
+    return hint?.position ?? null
+  }
+
+  async #rescan(segment: Segment): Promise<void> {
+    this.#readHints = this.#readHints.filter((hint) => hint.segment !== segment)
+    const fresh = await segment.rescan()
+    if (fresh.length === 0) return
+    const context = {
+      quarantine: this.#quarantine,
+      diagnostics: this.#diagnostics,
+      directory: this.directory,
+    }
+    for (const hole of fresh) {
+      const kept = await quarantineHole(context, segment, hole)
+      segment.holes = segment.holes.map((known) => (known.position === kept.position ? kept : known))
+    }
+    await this.#noteDamage()
+  }
+
+  async #noteVanished(segment: Segment): Promise<void> {
+    const loss = {
+      fromOffset: segment.baseOffset,
+      toOffset: segment.endOffset,
+      path: segment.path,
+      bytes: segment.bytes,
+      reason: 'missing segment file',
+    }
+    this.#segments = this.#segments.filter((other) => other !== segment)
+    this.#losses.push(loss)
+    this.#diagnostics.warn({ ...loss }, 'damage found: these offsets cannot be read, all others can')
+    await this.#noteDamage()
+  }
+
+  /** Writes newly found damage down, so that the next start knows it. Reading goes on when that is not possible. */
+  async #noteDamage(): Promise<void> {
+    await this.#runExclusive(async () => {
+      if (this.#failure === null && !this.#isClosed) await this.#writeCheckpoint()
+    }).catch((error: unknown) => {
+      this.#diagnostics.warn({ directory: this.directory, err: error }, 'damage could not be written down')
+    })
+  }
+
+  async #findTimestampIn(segment: Segment, timestampMs: number): Promise<FoundTimestamp | null> {
+    let from = await this.#withSegment(segment, () => segment.seekTimestamp(timestampMs))
+    if (from === 'damaged') {
+      await this.#rescan(segment)
+      from = await this.#withSegment(segment, () => segment.seekTimestamp(timestampMs))
+    }
+    if (from === 'gone') return null
+    // Still damaged: then the whole segment is read instead.
+    if (from === 'damaged') from = segment.baseOffset
+    let offset = Math.max(from, this.#logStartOffset)
+    while (offset < segment.endOffset) {
+      const batches = await this.#readBatches({
+        fromOffset: offset,
+        endOffset: this.#visibleEndOffset,
+        bytesMax: TIMESTAMP_READ_BYTES,
+        isFirstAlwaysPicked: true,
+      })
+      if (batches.length === 0) return null
+      const search = findTimestampInBatches(batches, { timestampMs, fromOffset: offset })
+      if (search.found !== null) return search.found
+      offset = search.nextOffset
+    }
+    return null
+  }
+
+  // --- segments and checkpoint ---------------------------------------------------------------------------------------
+
+  #lastSegment(): Segment {
+    const segment = this.#segments.at(-1)
+    assert(segment !== undefined, 'an open log has a segment to write to')
+    return segment
+  }
+
+  /**
+   * Lets go of the first `count` segments. In this order:
+   * 1. The checkpoint says that they are going, and where the log now starts; it is durable.
+   * 2. Only then are the files removed. A crash in between leaves files that the next start removes.
+   */
+  async #removeLeading(count: number, logStartOffset: Offset): Promise<void> {
+    const going = this.#segments.slice(0, count)
+    const kept = this.#segments.slice(count)
+    const before = { segments: this.#segments, start: this.#logStartOffset, losses: this.#losses }
+    const start = asOffset(Math.max(logStartOffset, count > 0 ? (kept[0]?.baseOffset ?? 0) : 0))
+    this.#segments = kept
+    this.#logStartOffset = start
+    this.#losses = this.#losses.filter((loss) => loss.toOffset > start || loss.toOffset === loss.fromOffset)
+    this.#removing.push(...going.map((segment) => segment.baseOffset))
+    try {
+      await this.#writeCheckpoint()
+    } catch (error) {
+      // Nothing has happened yet: the log goes on as it was.
+      this.#segments = before.segments
+      this.#logStartOffset = before.start
+      this.#losses = before.losses
+      this.#removing = []
+      throw error
+    }
+    for (const segment of going) {
+      segment.isRemoved = true
+      await segment.release()
+      try {
+        await removeSegmentFiles(this.#context, segment.baseOffset)
+        this.#removing = this.#removing.filter((base) => base !== segment.baseOffset)
+      } catch (error) {
+        this.#diagnostics.warn(
+          { path: segment.path, err: error },
+          'segment could not be removed, tried again later',
+        )
+      }
+    }
+  }
+
+  async #writeCheckpoint(): Promise<void> {
+    const active = this.#lastSegment()
+    const synced = this.#syncedRecord
+    assert(
+      synced !== null && synced.baseOffset === active.baseOffset,
+      'the last segment has been vouched for',
+    )
+    const sealed = this.#segments.slice(0, -1).map((segment) => segment.toRecord())
+    await writeCheckpoint(this.#disk, this.directory, {
+      logStartOffset: this.#logStartOffset,
+      endOffset: synced.endOffset,
+      segments: [...sealed, { ...synced, holes: active.holes }],
+      removing: this.#removing,
+      losses: this.#losses,
+    })
+  }
+
+  /** Keeps few sealed segments open; the least recently begun go first. */
+  async #closeUnusedSegments(): Promise<void> {
+    const open = this.#segments.slice(0, -1).filter((segment) => segment.isOpen)
+    for (const segment of open.slice(0, Math.max(0, open.length - SEALED_OPEN_MAX))) {
+      if (!segment.isInUse) await segment.release()
+    }
+  }
+
+  #runExclusive<Value>(run: () => Promise<Value>): Promise<Value> {
+    const result = this.#exclusive.then(run)
+    this.#exclusive = result.catch(() => {})
+    return result
+  }
+
+  #assertUsable(): void {
+    if (this.#isClosed) throw new StorageError('GS_STOPPED', `The log in ${this.directory} is closed.`)
+  }
+
+  #assertInRange(offset: Offset): void {
+    if (offset < this.#logStartOffset || offset > this.#nextOffset) throw this.#outOfRange(offset)
+  }
+
+  #outOfRange(offset: Offset): StorageError {
+    return new StorageError(
+      'GS_STORAGE_OFFSET_OUT_OF_RANGE',
+      `Offset ${offset} is not in the log: it holds ${this.#logStartOffset} up to ${this.#visibleEndOffset} (exclusive).`,
+      { facts: { offset, logStartOffset: this.#logStartOffset, endOffset: this.#visibleEndOffset } },
+    )
+  }
+
+  #unsteady(segment: Segment, offset: number): StorageError {
+    return new StorageError(
+      'GS_STORAGE_CORRUPT',
+      `${segment.path} gives other bytes each time it is read near offset ${offset}; check the disk.`,
+      { facts: { path: segment.path, offset } },
+    )
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
+
+function checkOptions(options: PartitionLogOptions): void {
+  const { segmentBytesMax, segmentAgeMsMax, indexIntervalBytes, sync } = options
+  assert(segmentBytesMax > 0 && segmentBytesMax <= SEGMENT_BYTES_MAX, 'segmentBytesMax is 1 to 2^31 - 1')
+  assert(segmentAgeMsMax > 0, 'segmentAgeMsMax is above 0')
+  assert(indexIntervalBytes >= 0, 'indexIntervalBytes is at least 0')
+  assert(sync.policy !== 'interval' || sync.intervalMs > 0, 'intervalMs is above 0')
+}
+
+function readFailure(segment: Segment, error: unknown): unknown {
+  if (isFailure(error)) return error
+  return new StorageError(
+    'GS_STORAGE_FAILED',
+    `Reading ${segment.path} failed; it may succeed when tried again.`,
+    {
+      cause: error,
+      retriable: true,
+      facts: { path: segment.path },
+    },
+  )
+}
