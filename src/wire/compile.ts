@@ -138,17 +138,17 @@ function structEncoder(
   const defaults = ordered.map((field) => field.defaultValue)
   const count = ordered.length
   const encodeTags = (writer: WireWriter, struct: Struct) => {
-    const present = tagged.filter(
-      ({ name, isDefault }) => struct[name] !== undefined && !isDefault(struct[name]),
-    )
-    writer.uvarint(present.length)
-    for (const field of present) writer.tagged(field.tag, field.codec.encode, struct[field.name])
+    let present = 0
+    for (const field of tagged) if (isTold(field, struct)) present++
+    writer.uvarint(present)
+    if (present === 0) return
+    for (const field of tagged) {
+      if (isTold(field, struct)) writer.tagged(field.tag, field.codec.encode, struct[field.name])
+    }
   }
   return (writer, value) => {
     const struct = value as Struct
-    for (const { name, isDefault } of essentials) {
-      if (struct[name] !== undefined && !isDefault(struct[name])) failEssential(name, version)
-    }
+    for (const field of essentials) if (isTold(field, struct)) failEssential(field.name, version)
     for (let index = 0; index < count; index++) {
       const field = struct[names[index] as string]
       ;(encoders[index] as Encode)(writer, field === undefined ? defaults[index] : field)
@@ -157,6 +157,12 @@ function structEncoder(
     if (tagged.length === 0) writer.uvarint(0)
     else encodeTags(writer, struct)
   }
+}
+
+/** True when the struct says something else about the field than its default. */
+function isTold({ name, isDefault }: CompiledField, struct: Struct): boolean {
+  const value = struct[name]
+  return value !== undefined && !isDefault(value)
 }
 
 function compileShape(name: string, shape: FieldShape, nullable: boolean, format: Format): Codec {

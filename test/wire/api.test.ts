@@ -89,6 +89,11 @@ describe('an API', () => {
     )
   })
 
+  it('refuses a known tagged field whose last bytes would pass for the next tagged field', () => {
+    const body = Buffer.from('000000 02 01 08 02 00000001 00 05 00'.replaceAll(' ', ''), 'hex')
+    expect(codeOf(() => sampleApi.decodeRequest(body, 0, 3))).toBe('GS_WIRE_MALFORMED')
+  })
+
   it('leaves out what a version lacks, but not what would change the meaning of the message', () => {
     expect(encoded(sampleApi, 1, { hint: 1, kept: '' }).toString('hex')).toBe('050000')
     expect(encoded(sampleApi, 1, { mode: 0, kept: '' }).toString('hex')).toBe('050000')

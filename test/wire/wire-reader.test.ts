@@ -100,7 +100,7 @@ describe('WireReader', () => {
   })
 
   it('refuses a section of tagged fields that says more than remains', () => {
-    expect(() => hexReader('02 0000').skipTags()).toThrow(WireError)
+    expect(() => hexReader('02 0000').skipTags()).toThrow('2 tagged fields, where 2 bytes remain')
     expect(() => hexReader('ffffffff0f 0000').skipTags()).toThrow(WireError)
     expect(() => hexReader('01 05 02 aa').skipTags()).toThrow(WireError)
   })
