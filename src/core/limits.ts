@@ -33,8 +33,13 @@ export const RECORD_BYTES_MAX = 1_000_000
 export const ADMISSION_BYTES_MAX = 64 * MIB
 /** Longest topic name (Kafka's own limit, which leaves room for file names). */
 export const TOPIC_NAME_CHARS_MAX = 249
-/** Largest enriched event, as JSON text: it must fit a batch with its key and overhead. */
-export const EVENT_BYTES_MAX = BATCH_BYTES_MAX - 32 * KIB
+/**
+ * Largest batch in the topics made from the vault (enriched events, dead letters), whose `max.message.bytes` this is. An
+ * event is larger than its record: JSON escapes bytes, and attributes repeat them.
+ */
+export const DERIVED_BATCH_BYTES_MAX = 4 * MIB
+/** Largest enriched event, as JSON text: it must fit a batch of its topic with the largest key and the overhead. */
+export const EVENT_BYTES_MAX = DERIVED_BATCH_BYTES_MAX - BATCH_BYTES_MAX - 64 * KIB
 
 assert(BATCH_BYTES_MAX < FRAME_BYTES_MAX, 'a full batch must fit a frame')
 assert(RECORD_BYTES_MAX < BATCH_BYTES_MAX, 'the largest record must fit a batch')

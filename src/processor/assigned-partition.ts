@@ -1,0 +1,90 @@
+/** One vault partition that this worker processes: how far it is, what is out and not yet durable, what it has counted. */
+
+import type { Offset, PartitionId } from '../core/brands.ts'
+import type { OutputBatch } from './output-batch.ts'
+import { OutputTracker } from './output-tracker.ts'
+import type { PartitionEnricher } from './partition-enricher.ts'
+
+/** What a status shows of a partition. */
+export interface PartitionProgress {
+  readonly topic: string
+  readonly partition: number
+  /** The next offset to be enriched. */
+  readonly position: number
+  readonly lagRecords: number
+  /** Age of the records being enriched while there is lag; null when it is not known. */
+  readonly lagSeconds: number | null
+  readonly recordCount: number
+  readonly eventCount: number
+  readonly deadLetterCount: number
+}
+
+export class AssignedPartition {
+  readonly topic: string
+  readonly partition: PartitionId
+  readonly stream: string
+  readonly enricher: PartitionEnricher
+  /** Output batches made and not yet handed to the producer. */
+  readonly outputs: OutputBatch[]
+  /** Replaced, with a new generation, when the partition goes back to its last durable output. */
+  tracker: OutputTracker
+  generation = 0
+  /** The offset last committed. */
+  committed: Offset
+  /** The next offset to be enriched. */
+  position: Offset
+  /** Set when the partition is being given up: nothing more is begun. */
+  isLeaving = false
+  /** A chunk of it is being enriched right now. */
+  isBusy = false
+  /** Output batches sent and not settled. */
+  sendCount = 0
+  rewindCount = 0
+  eventCount = 0
+  deadLetterCount = 0
+  /** Timestamp of the newest record processed; -1 before the first. */
+  reachedTimestampMs = -1
+
+  constructor(options: {
+    topic: string
+    partition: PartitionId
+    stream: string
+    enricher: PartitionEnricher
+    outputs: OutputBatch[]
+    start: Offset
+  }) {
+    this.topic = options.topic
+    this.partition = options.partition
+    this.stream = options.stream
+    this.enricher = options.enricher
+    this.outputs = options.outputs
+    this.committed = options.start
+    this.position = options.start
+    this.tracker = new OutputTracker(options.start)
+  }
+
+  /** Begins anew at an offset: what is out from before no longer counts towards what may be committed. */
+  restartAt(offset: Offset): void {
+    this.generation++
+    this.tracker = new OutputTracker(offset)
+    this.position = offset
+    this.enricher.discard()
+  }
+
+  /** @param highWatermark as last heard, -1 when never. */
+  progress(highWatermark: number, nowMs: number): PartitionProgress {
+    const lagRecords = Math.max(0, highWatermark - this.position)
+    const isAgeKnown = this.reachedTimestampMs >= 0
+    const ageSeconds = Math.max(0, nowMs - this.reachedTimestampMs) / 1_000
+    return {
+      topic: this.topic,
+      partition: this.partition,
+      position: this.position,
+      lagRecords,
+      lagSeconds: lagRecords === 0 ? 0 : isAgeKnown ? ageSeconds : null,
+      recordCount: this.eventCount + this.deadLetterCount,
+      eventCount: this.eventCount,
+      deadLetterCount: this.deadLetterCount,
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/** A processor as a worker thread: the real clock and randomness go in here, and its own connection to the cluster. */
+
+import { systemClock } from '../core/clock.ts'
+import { systemRandom } from '../core/random.ts'
+import { serveThread } from '../core/thread-link.ts'
+import { KafkaCluster } from '../kafka/cluster.ts'
+import type { LoggerOptions } from '../telemetry/logger.ts'
+import { openDiagnostics } from '../telemetry/logger.ts'
+import { openThreadRegistry } from '../telemetry/metrics.ts'
+import { compileTopology } from '../topology/compile.ts'
+import type { TopologyDeclaration } from '../topology/declaration.ts'
+import { DEFAULT_STREAM_TOPICS } from '../vault/stream-topics.ts'
+import { Processor } from './processor.ts'
+import { SourceTopics } from './source-topics.ts'
+
+export interface ProcessorThreadOptions {
+  readonly bootstrapServers: readonly string[]
+  readonly clientId: string
+  readonly groupId: string
+  readonly workerIndex: number
+  /** Checked already; the thread compiles it for itself. */
+  readonly topology: TopologyDeclaration
+  readonly timeZone: string
+  readonly vaultTemplate: string
+  readonly commitIntervalMs: number
+  readonly logger: LoggerOptions
+}
+
+serveThread<ProcessorThreadOptions>({
+  async start({
+    bootstrapServers,
+    clientId,
+    groupId,
+    workerIndex,
+    topology,
+    timeZone,
+    vaultTemplate,
+    commitIntervalMs,
+    logger,
+  }) {
+    const diagnostics = openDiagnostics(logger)
+    const metrics = openThreadRegistry(logger.thread)
+    const cluster = new KafkaCluster({
+      bootstrapServers,
+      clientId: `${clientId}-processor-${workerIndex}`,
+      clock: systemClock,
+      random: systemRandom,
+      diagnostics,
+    })
+    await cluster.connect()
+    const processor = await Processor.start({
+      cluster,
+      clock: systemClock,
+      diagnostics,
+      metrics,
+      groupId,
+      topology: compileTopology(topology, { timeZone }),
+      topics: new SourceTopics(topology, { ...DEFAULT_STREAM_TOPICS, vault: vaultTemplate }),
+      commitIntervalMs,
+    })
+    return {
+      ready: { workerIndex },
+      metrics,
+      status: () => processor.status(),
+      async stop() {
+        await processor.stop()
+        await cluster.close()
+      },
+    }
+  },
+})

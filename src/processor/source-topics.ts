@@ -1,0 +1,46 @@
+/** Which vault topics a topology reads, and the topics its output goes to. */
+
+import { DERIVED_BATCH_BYTES_MAX } from '../core/limits.ts'
+import type { KafkaCluster } from '../kafka/cluster.ts'
+import type { TopologyDeclaration } from '../topology/declaration.ts'
+import type { StreamTopicTemplates } from '../vault/stream-topics.ts'
+import { enrichedTopicOf, streamOf } from '../vault/stream-topics.ts'
+
+export class SourceTopics {
+  readonly #templates: StreamTopicTemplates
+  /** Null: all. */
+  readonly #streams: ReadonlySet<string> | null
+
+  /** @param templates the vault's; the sinks of the topology take the place of their outputs. */
+  constructor(declaration: TopologyDeclaration, templates: StreamTopicTemplates) {
+    const { enriched, deadLetter } = declaration.sinks
+    this.#templates = { ...templates, enriched, deadLetter }
+    this.#streams = declaration.source.streams === 'all' ? null : new Set(declaration.source.streams)
+  }
+
+  get deadLetterTopic(): string {
+    return this.#templates.deadLetter
+  }
+
+  /** The stream of a vault topic that this topology reads; null for every other topic. */
+  streamOf(topic: string): string | null {
+    const stream = streamOf(topic, this.#templates)
+    return stream === null || (this.#streams !== null && !this.#streams.has(stream)) ? null : stream
+  }
+
+  enrichedTopicOf(stream: string): string {
+    return enrichedTopicOf(stream, this.#templates)
+  }
+
+  /** Creates the output topics of a vault topic where they are missing: as many enriched partitions as it has itself. */
+  async ensureOutputs(cluster: KafkaCluster, vaultTopic: string): Promise<void> {
+    const stream = this.streamOf(vaultTopic)
+    if (stream === null) return
+    const configs = { 'max.message.bytes': String(DERIVED_BATCH_BYTES_MAX) }
+    const partitionCount = (await cluster.partitionCount(vaultTopic)) ?? 1
+    await Promise.all([
+      cluster.ensureTopic(this.enrichedTopicOf(stream), { partitionCount, configs }),
+      cluster.ensureTopic(this.deadLetterTopic, { partitionCount: 1, configs }),
+    ])
+  }
+}
