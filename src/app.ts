@@ -1,0 +1,234 @@
+/**
+ * Composition: which parts run in this process, the order in which they start, and its reverse.
+ *
+ * Here the configuration ends. Parts below take their own options, and everything real (clock, randomness, disk,
+ * threads) is handed to them from here.
+ */
+
+import { resolve } from 'node:path'
+import type { Readiness } from './admin/admin-server.ts'
+import { AdminServer } from './admin/admin-server.ts'
+import type { AppContext } from './app/app-context.ts'
+import type { BrokerPart } from './app/broker-part.ts'
+import { startBrokerPart } from './app/broker-part.ts'
+import type { IngressPart } from './app/ingress-part.ts'
+import { startIngressPart } from './app/ingress-part.ts'
+import { explainListenFailure } from './app/listen-failure.ts'
+import type { ProcessorPart } from './app/processor-part.ts'
+import { startProcessorPart } from './app/processor-part.ts'
+import { ReadinessProbe } from './app/readiness-probe.ts'
+import type { ListeningAddress, StatusDocument } from './app/status-document.ts'
+import type { Config } from './config/schema.ts'
+import { systemClock } from './core/clock.ts'
+import { takeDirectoryLock } from './core/directory-lock.ts'
+import { systemRandom } from './core/random.ts'
+import type { ThreadSupervisor } from './core/thread-supervisor.ts'
+import { KafkaCluster } from './kafka/cluster.ts'
+import type { Diagnostics } from './telemetry/diagnostics.ts'
+import type { LoggerOptions } from './telemetry/logger.ts'
+import { openDiagnostics } from './telemetry/logger.ts'
+import {
+  addProcessMetrics,
+  formatMetrics,
+  openThreadRegistry,
+  threadRestartCounter,
+} from './telemetry/metrics.ts'
+
+export interface AppOptions {
+  readonly config: Config
+  readonly version: string
+  /** For this thread; worker threads get the same with their own name. */
+  readonly logger: LoggerOptions
+}
+
+/** A part to be stopped, in its place in the order. */
+interface Stoppable {
+  readonly name: string
+  stop(): Promise<void>
+}
+
+export class App {
+  readonly #context: AppContext
+  readonly #version: string
+  readonly #startedMs: number
+  /** What runs, in the order in which it was started; `stop` goes through it backwards. */
+  readonly #started: Stoppable[] = []
+  readonly #listening: ListeningAddress[] = []
+  #broker: BrokerPart | null = null
+  #cluster: KafkaCluster | null = null
+  #ingress: IngressPart | null = null
+  #processor: ProcessorPart | null = null
+  #readiness: ReadinessProbe
+  #stopping: Promise<void> | null = null
+
+  private constructor({ config, version, logger }: AppOptions) {
+    const registry = openThreadRegistry(logger.thread)
+    addProcessMetrics(registry, version)
+    this.#context = {
+      config,
+      dataDir: resolve(config.dataDir),
+      clock: systemClock,
+      random: systemRandom,
+      diagnostics: openDiagnostics(logger),
+      logger,
+      registry,
+      restartCounter: threadRestartCounter(registry),
+    }
+    this.#version = version
+    this.#startedMs = systemClock.monotonicMs()
+    this.#readiness = new ReadinessProbe({ clock: systemClock, instance: config.kafka.clientId })
+  }
+
+  /**
+   * Starts every part that the configuration's roles ask for and resolves when all of them are ready. When one fails,
+   * those before it are stopped and the failure is thrown; a port that is taken names the option to change.
+   */
+  static async start(options: AppOptions): Promise<App> {
+    const app = new App(options)
+    try {
+      await app.#start()
+      return app
+    } catch (failure) {
+      await app.stop()
+      throw explainListenFailure(failure, options.config)
+    }
+  }
+
+  /**
+   * The start order: what others stand on comes first, what is asked from outside last. Each part is put on
+   * `#started` as soon as it runs, and `stop` takes them off from the end; that is the stop order:
+   * admin, processors, doors (which drain), the cluster's connections, the broker, the lock.
+   */
+  async #start(): Promise<void> {
+    const { config } = this.#context
+    const has = (role: Config['roles'][number]) => config.roles.includes(role)
+    const isEmbedded = has('broker') && config.kafka.bootstrapServers.length === 0
+
+    const lock = await takeDirectoryLock(this.#context.dataDir)
+    this.#started.push({ name: 'data directory lock', stop: () => lock.release() })
+
+    if (isEmbedded) {
+      const broker = await startBrokerPart(this.#context)
+      this.#started.push({ name: 'broker', stop: () => broker.stop() })
+      this.#listening.push({ name: 'broker', host: config.broker.host, port: broker.port })
+      this.#broker = broker
+    }
+    const bootstrapServers = this.#broker?.bootstrapServers ?? config.kafka.bootstrapServers
+    if (bootstrapServers.length > 0) {
+      const cluster = this.#openCluster(bootstrapServers)
+      this.#started.push({ name: 'kafka connections', stop: () => cluster.close() })
+      await cluster.connect()
+      this.#cluster = cluster
+      this.#readiness.watchCluster(cluster)
+    }
+    if (has('ingress') && this.#cluster !== null) {
+      const ingress = await startIngressPart(this.#context, this.#cluster)
+      this.#started.push({ name: 'ingress', stop: () => ingress.stop() })
+      this.#listening.push(...ingress.listening)
+      this.#ingress = ingress
+      this.#readiness.watchIngress(ingress)
+    }
+    if (has('processor')) {
+      const processor = await startProcessorPart(this.#context, bootstrapServers)
+      this.#started.push({ name: 'processor', stop: () => processor.stop() })
+      this.#processor = processor
+      this.#readiness.watchProcessor(processor)
+    }
+    if (has('admin')) {
+      const { clock, diagnostics } = this.#context
+      const admin = await AdminServer.start({
+        ...config.admin,
+        clock,
+        diagnostics: diagnostics.child({ role: 'admin' }),
+        metrics: () => this.metrics(),
+        readiness: () => this.readiness(),
+        status: () => this.status(),
+      })
+      this.#started.push({ name: 'admin', stop: () => admin.stop() })
+      this.#listening.push({ name: 'admin', host: config.admin.host, port: admin.port })
+    }
+  }
+
+  /** Stops every part in the reverse of the start order. A part that fails to stop does not keep the others. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopParts()
+    return this.#stopping
+  }
+
+  async #stopParts(): Promise<void> {
+    this.#readiness.stop()
+    for (const part of this.#started.splice(0).reverse()) {
+      try {
+        await part.stop()
+      } catch (error) {
+        this.#context.diagnostics.warn({ part: part.name, error }, 'a part did not stop cleanly')
+      }
+    }
+  }
+
+  get listening(): readonly ListeningAddress[] {
+    return this.#listening
+  }
+
+  get diagnostics(): Diagnostics {
+    return this.#context.diagnostics
+  }
+
+  get dataDir(): string {
+    return this.#context.dataDir
+  }
+
+  /** Whether the data path works, tried out. */
+  readiness(): Promise<Readiness> {
+    return this.#readiness.check()
+  }
+
+  /** All threads' metrics on one page. A thread that does not answer is left out; the page says so by its absence. */
+  async metrics(): Promise<string> {
+    const threads = this.#supervisors().map(async (supervisor) => await supervisor.handle?.metricsJson())
+    const answers = await Promise.all(threads.map((answer) => answer.catch(() => undefined)))
+    const own = await this.#context.registry.getMetricsAsJSON()
+    return formatMetrics([own, ...answers.filter((answer) => answer !== undefined)])
+  }
+
+  async status(): Promise<StatusDocument> {
+    const { config, clock, dataDir } = this.#context
+    const [readiness, broker, processor] = await Promise.all([
+      this.readiness(),
+      this.#broker?.status() ?? null,
+      this.#processor?.status() ?? null,
+    ])
+    return {
+      version: this.#version,
+      processId: process.pid,
+      uptimeSeconds: Math.round((clock.monotonicMs() - this.#startedMs) / 1_000),
+      roles: config.roles,
+      dataDir,
+      readiness,
+      listening: this.#listening,
+      kafka: {
+        bootstrapServers: this.#broker?.bootstrapServers ?? config.kafka.bootstrapServers,
+        isEmbedded: this.#broker !== null,
+      },
+      threads: this.#supervisors().map((supervisor) => supervisor.status()),
+      broker,
+      ingress: this.#ingress?.status() ?? null,
+      processor,
+    }
+  }
+
+  #supervisors(): readonly ThreadSupervisor[] {
+    return [...(this.#broker ? [this.#broker.supervisor] : []), ...(this.#processor?.supervisors ?? [])]
+  }
+
+  #openCluster(bootstrapServers: readonly string[]): KafkaCluster {
+    const { config, clock, random, diagnostics } = this.#context
+    return new KafkaCluster({
+      bootstrapServers,
+      clientId: config.kafka.clientId,
+      clock,
+      random,
+      diagnostics: diagnostics.child({ part: 'kafka' }),
+    })
+  }
+}

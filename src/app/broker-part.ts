@@ -1,0 +1,67 @@
+/** The embedded broker's thread, from the configuration. */
+
+import { join } from 'node:path'
+import type { BrokerOptions } from '../broker/broker-options.ts'
+import type { BrokerThreadOptions, BrokerThreadReady } from '../broker/broker-thread.ts'
+import type { Config } from '../config/schema.ts'
+import { isWildcardHost } from '../core/loopback.ts'
+import { moduleUrl } from '../core/module-url.ts'
+import type { ThreadSupervisor } from '../core/thread-supervisor.ts'
+import type { AppContext } from './app-context.ts'
+import { superviseThread } from './supervised-thread.ts'
+
+/** Part of the half minute that a stop may take. */
+const STOP_MS_MAX = 7_000
+const HEAP_MIB_MAX = 1_024
+
+export interface BrokerPart {
+  readonly port: number
+  readonly bootstrapServers: readonly string[]
+  readonly supervisor: ThreadSupervisor
+  /** The broker's own status; null while it does not answer. */
+  status(): Promise<unknown>
+  stop(): Promise<void>
+}
+
+/** Starts the thread; resolves when the broker listens. */
+export async function startBrokerPart(context: AppContext): Promise<BrokerPart> {
+  const { config, dataDir, logger } = context
+  const supervisor = superviseThread({
+    ...context,
+    name: 'broker',
+    module: moduleUrl('../broker/broker-thread.ts', import.meta.url),
+    heapMibMax: HEAP_MIB_MAX,
+    optionsOf: (ready): BrokerThreadOptions => ({
+      directory: join(dataDir, 'broker'),
+      host: config.broker.host,
+      // Clients know the broker by its port, so a restart takes the one it had.
+      port: (ready as BrokerThreadReady | null)?.port ?? config.broker.port,
+      broker: brokerOptions(config),
+      logger: { ...logger, thread: 'broker' },
+    }),
+  })
+  const { port } = (await supervisor.start()) as BrokerThreadReady
+  const host = isWildcardHost(config.broker.host) ? '127.0.0.1' : config.broker.host
+  return {
+    port,
+    bootstrapServers: [`${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`],
+    supervisor,
+    status: async () => (await supervisor.handle?.status().catch(() => null)) ?? null,
+    stop: () => supervisor.stop({ stopMsMax: STOP_MS_MAX }),
+  }
+}
+
+function brokerOptions({ broker }: Config): Partial<BrokerOptions> {
+  return {
+    advertisedHost: broker.advertisedHost === '' ? null : broker.advertisedHost,
+    defaultPartitionCount: broker.partitionCount,
+    sync:
+      broker.syncPolicy === 'interval'
+        ? { policy: 'interval', intervalMs: broker.syncIntervalMs }
+        : { policy: broker.syncPolicy },
+    retentionMs: broker.retentionMs,
+    retentionBytes: broker.retentionBytes,
+    segmentBytesMax: broker.segmentBytes,
+    segmentAgeMsMax: broker.segmentMs,
+  }
+}

@@ -1,0 +1,88 @@
+/** The doors, from the configuration: one admission budget and one vault writer for all of them. */
+
+import type { Config } from '../config/schema.ts'
+import { Admission } from '../ingress/admission.ts'
+import { HttpIngress } from '../ingress/http/http-ingress.ts'
+import { IngressMetrics } from '../ingress/ingress-metrics.ts'
+import { KafkaIngress } from '../ingress/kafka/kafka-ingress.ts'
+import type { KafkaCluster } from '../kafka/cluster.ts'
+import { DEFAULT_STREAM_TOPICS } from '../vault/stream-topics.ts'
+import { VaultWriter } from '../vault/vault-writer.ts'
+import type { AppContext } from './app-context.ts'
+import type { ListeningAddress, StatusDocument } from './status-document.ts'
+
+export interface IngressPart {
+  readonly listening: readonly ListeningAddress[]
+  /** False once a door has stopped taking connections. */
+  isListening(): boolean
+  status(): NonNullable<StatusDocument['ingress']>
+  /** Refuses new work, answers what is under way within `drainMs`, closes the doors. */
+  stop(): Promise<void>
+}
+
+/** Opens both doors; resolves when they listen. When one cannot, the other is closed again. */
+export async function startIngressPart(context: AppContext, cluster: KafkaCluster): Promise<IngressPart> {
+  const { config, clock, registry } = context
+  const { ingress } = config
+  const diagnostics = context.diagnostics.child({ role: 'ingress' })
+  const admission = new Admission({ bytesMax: ingress.admissionBytesMax })
+  const metrics = new IngressMetrics(registry, admission)
+  const templates = { ...DEFAULT_STREAM_TOPICS, vault: config.streams.vaultTemplate }
+  const vault = new VaultWriter({
+    cluster,
+    upstream: upstreamOf(config),
+    templates,
+    topicOptions: { partitionCount: config.vault.partitionCount },
+    // What admission lets in must find room here, or the vault would refuse what a door accepted.
+    bytesInFlightMax: 2 * ingress.admissionBytesMax,
+  })
+  const shared = { vault, admission, metrics, clock, diagnostics, templates }
+
+  const kafkaHost = ingress.kafka.host || ingress.host
+  const kafka = await KafkaIngress.start({
+    ...shared,
+    host: kafkaHost,
+    port: ingress.kafka.port,
+    advertisedHost: ingress.kafka.advertisedHost || null,
+    advertisedPort: ingress.kafka.advertisedPort || null,
+    cluster,
+  })
+  const httpHost = ingress.http.host || ingress.host
+  const http = await HttpIngress.start({
+    ...shared,
+    host: httpHost,
+    port: ingress.http.port,
+    limits: { bodyBytesMax: ingress.http.bodyBytesMax, appendMsMax: ingress.http.ackMsMax },
+  }).catch(async (error: unknown) => {
+    await kafka.stop({ drainMs: 0 })
+    throw error
+  })
+
+  let isOpen = true
+  return {
+    listening: [
+      { name: 'ingress.kafka', host: kafkaHost, port: kafka.port },
+      { name: 'ingress.http', host: httpHost, port: http.port },
+    ],
+    isListening: () => isOpen,
+    status: () => ({
+      admissionBytesHeld: admission.bytesHeld,
+      admissionBytesMax: admission.bytesMax,
+      kafka: kafka.status(),
+      http: http.status(),
+      vault: vault.status(),
+    }),
+    async stop() {
+      isOpen = false
+      const drain = { drainMs: config.drainMs }
+      await Promise.all([http.stop(drain), kafka.stop(drain)])
+      await vault.stop({ drainMs: 0 })
+    },
+  }
+}
+
+function upstreamOf({ kafka, broker }: Config) {
+  return kafka.bootstrapServers.length > 0
+    ? ({ kind: 'cluster' } as const)
+    : ({ kind: 'embedded', syncPolicy: broker.syncPolicy } as const)
+}

@@ -1,0 +1,53 @@
+/** Finds a topology: one that ships, by its name, or a file of the user's, by its path. */
+
+import { readdir, readFile } from 'node:fs/promises'
+import { nearestName } from '../config/nearest.ts'
+import { GopherShipError } from '../core/errors.ts'
+import type { TopologyDeclaration } from '../topology/declaration.ts'
+import { parseTopology } from '../topology/declaration.ts'
+
+/** Beside `src` in a checkout and beside `dist` in the package. */
+const SHIPPED = new URL('../../topologies/', import.meta.url)
+const ENDING = '.yaml'
+
+/** Names of the topologies that ship. */
+export async function shippedTopologies(): Promise<string[]> {
+  const files = await readdir(SHIPPED)
+  return files
+    .filter((file) => file.endsWith(ENDING) && !file.includes('.cases.'))
+    .map((file) => file.slice(0, -ENDING.length))
+    .sort()
+}
+
+/**
+ * Reads and checks a topology. Text with a slash or a file ending is a path, anything else a name. Throws
+ * GS_TOPOLOGY_INVALID.
+ */
+export async function loadTopology(nameOrPath: string): Promise<TopologyDeclaration> {
+  if (nameOrPath.includes('/') || /\.(ya?ml|json)$/.test(nameOrPath)) {
+    return parseTopology(await readTopology(nameOrPath, nameOrPath), nameOrPath)
+  }
+  const names = await shippedTopologies()
+  if (!names.includes(nameOrPath)) {
+    const near = nearestName(nameOrPath, names)
+    const hint = near === null ? `there is ${names.join(', ')}` : `did you mean "${near}"?`
+    throw new GopherShipError(
+      'GS_TOPOLOGY_INVALID',
+      `no topology named "${nameOrPath}" ships; ${hint} (a file is given by its path, such as ./mine.yaml)`,
+      { facts: { topology: nameOrPath } },
+    )
+  }
+  return parseTopology(await readTopology(new URL(`${nameOrPath}${ENDING}`, SHIPPED), nameOrPath), nameOrPath)
+}
+
+async function readTopology(path: string | URL, origin: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new GopherShipError('GS_TOPOLOGY_INVALID', `could not read the topology ${origin}: ${reason}`, {
+      cause,
+      facts: { path: origin },
+    })
+  }
+}

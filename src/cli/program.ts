@@ -1,0 +1,91 @@
+/** The command line as a whole: which commands there are, what help says, and how a failure is told. */
+
+import { Command, CommanderError } from 'commander'
+import { GopherShipError } from '../core/errors.ts'
+import type { CommandContext } from './command-context.ts'
+import { configCommand } from './config-command.ts'
+import { EXIT, EXIT_CODE_MEANINGS, exitCodeOf } from './exit-codes.ts'
+import { statusCommand } from './status-command.ts'
+import type { Terminal } from './terminal.ts'
+import { topicsCommand } from './topics-command.ts'
+import { topologyCommand } from './topology-command.ts'
+import { upCommand } from './up-command.ts'
+
+const EXAMPLES = `
+Examples:
+  gophership up                                      everything on this machine, data in ./data
+  gophership up --config gophership.yaml             the same, configured
+  gophership up --kafka-bootstrap-servers k1:9092    with the vault in a cluster of yours
+  gophership status                                  is it working, and how far behind is it
+  gophership topics                                  what the vault and the enriched topics hold
+  gophership topology describe                       what the processors do to a record
+
+Every option can be in the file, in the environment and on the command line; the later of these wins:
+  broker: {port: 29092}      GOPHERSHIP_BROKER_PORT=29092      --broker-port 29092
+`
+
+/** Runs one command line (without node and script) and resolves with the exit code. Never throws. */
+export async function runCli(args: readonly string[], terminal: Terminal, version: string): Promise<number> {
+  let exitCode: number = EXIT.ok
+  const context: CommandContext = {
+    terminal,
+    version,
+    setExitCode: (code) => {
+      exitCode = code
+    },
+  }
+  try {
+    await buildProgram(context).parseAsync([...args], { from: 'user' })
+    return exitCode
+  } catch (error) {
+    // commander has printed its own messages by now, help and version among them.
+    if (!(error instanceof CommanderError)) terminal.err(`${describeFailure(error)}\n`)
+    return exitCodeOf(error)
+  }
+}
+
+function buildProgram(context: CommandContext): Command {
+  const { terminal, version } = context
+  const codes = EXIT_CODE_MEANINGS.map(([code, meaning]) => `  ${code}  ${meaning}`).join('\n')
+  const program = new Command('gophership')
+    .description(
+      'The shock absorber in front of Kafka: raw bytes durable first, enriched as pressure allows.',
+    )
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help; every command has its own')
+    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', `Exit codes:\n${codes}`)
+  for (const command of [upCommand, statusCommand, topicsCommand, topologyCommand, configCommand]) {
+    program.addCommand(command(context))
+  }
+  return applyToAll(program, (command) =>
+    command
+      .exitOverride()
+      .showHelpAfterError(`(${commandLine(command)} --help shows what there is)`)
+      .configureOutput({
+        writeOut: (text) => terminal.out(text),
+        writeErr: (text) => terminal.err(text),
+        getOutHasColors: () => terminal.isColored,
+        getErrHasColors: () => terminal.isColored,
+      }),
+  )
+}
+
+function applyToAll(command: Command, apply: (command: Command) => void): Command {
+  apply(command)
+  for (const child of command.commands) applyToAll(child, apply)
+  return command
+}
+
+function commandLine(command: Command): string {
+  return command.parent === null ? command.name() : `${commandLine(command.parent)} ${command.name()}`
+}
+
+/** A failure of ours is its message; anything else is a bug, and its stack is what the report needs. */
+function describeFailure(error: unknown): string {
+  if (error instanceof GopherShipError) {
+    const cause = error.cause instanceof Error ? `\n  because: ${error.cause.message}` : ''
+    return `error: ${error.message}${cause} [${error.code}]`
+  }
+  return `bug: ${error instanceof Error ? error.stack : String(error)}`
+}

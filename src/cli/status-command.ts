@@ -1,0 +1,54 @@
+/** `gophership status`: asks a running GopherShip how it is, and says so with its exit code. */
+
+import { Command } from 'commander'
+import type { StatusDocument } from '../app/status-document.ts'
+import { GopherShipError } from '../core/errors.ts'
+import type { CommandContext } from './command-context.ts'
+import { addConfigOptions, configOf } from './config-options.ts'
+import { EXIT } from './exit-codes.ts'
+import type { OutputFormat } from './output.ts'
+import { outputOption, printResult } from './output.ts'
+import { formatStatus } from './status-table.ts'
+
+const ANSWER_MS_MAX = 10_000
+
+export function statusCommand({ terminal, setExitCode }: CommandContext): Command {
+  return addConfigOptions(new Command('status'), (path) => path === 'admin.host' || path === 'admin.port')
+    .description('is it working, what runs, how far behind is it')
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      '\nExits 0 when ready, 3 when nothing answers, 4 when it runs but its data path does not work.\n' +
+        '\nExamples:\n  gophership status\n  gophership status --admin-port 19464\n  gophership status -o json | jq .processor',
+    )
+    .action(async (options: { output: OutputFormat }, command: Command) => {
+      const { config } = await configOf(command, terminal)
+      const status = await askStatus(config.admin.host, config.admin.port)
+      printResult(terminal, {
+        format: options.output,
+        value: status,
+        table: (document) => formatStatus(terminal, document),
+      })
+      if (!status.readiness.ready) setExitCode(EXIT.notReady)
+    })
+}
+
+async function askStatus(host: string, port: number): Promise<StatusDocument> {
+  const url = `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}/v1/status`
+  let response: Response
+  try {
+    response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS_MAX), redirect: 'error' })
+  } catch (error) {
+    // fetch says "fetch failed" and keeps the reason in its cause.
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+    throw new GopherShipError(
+      'GS_ADMIN_UNREACHABLE',
+      `nothing answers at ${url}; is GopherShip running, and is this its --admin-port?`,
+      { cause, facts: { host, port } },
+    )
+  }
+  if (!response.ok) {
+    throw new Error(`expected a status from ${url}, found HTTP ${response.status}; is that a GopherShip?`)
+  }
+  return (await response.json()) as StatusDocument
+}

@@ -1,0 +1,98 @@
+/** `gophership up`: runs GopherShip in the foreground until it is asked to stop. */
+
+import { Command } from 'commander'
+import type { ListeningAddress } from '../app/status-document.ts'
+import type { App } from '../app.ts'
+import type { Config } from '../config/schema.ts'
+import { isWildcardHost } from '../core/loopback.ts'
+import type { LoggerOptions } from '../telemetry/logger.ts'
+import type { CommandContext } from './command-context.ts'
+import { addConfigOptions, configOf } from './config-options.ts'
+import { styleBold } from './output.ts'
+import type { Terminal } from './terminal.ts'
+
+const EXAMPLES = `
+Stops on SIGTERM or Ctrl-C: drains, then exits 0, within 30 seconds; a second signal ends it at once. Either way what was
+acknowledged is in the vault.
+
+Examples:
+  gophership up                                          data in ./data, every door on loopback
+  gophership up --data-dir /var/lib/gophership --ingress-host 0.0.0.0
+  gophership up --roles ingress,admin --kafka-bootstrap-servers k1:9092,k2:9092
+  GOPHERSHIP_INGRESS_HTTP_PORT=18080 gophership up       every option has a name in the environment too
+  gophership config schema -o table                      all options with those names, defaults and units
+`
+
+export function upCommand({ terminal, version }: CommandContext): Command {
+  return addConfigOptions(new Command('up'))
+    .description('run GopherShip (all of it, or the roles you choose)')
+    .addHelpText('after', EXAMPLES)
+    .action(async (_options: unknown, command: Command) => {
+      const startedMs = performance.now()
+      const { config } = await configOf(command, terminal)
+      // Loaded here, so that help and the other commands do not wait for all of it.
+      const { App } = await import('../app.ts')
+      const app = await App.start({ config, version, logger: loggerOptions(config, terminal) })
+      const readyMs = Math.round(performance.now() - startedMs)
+      announce(terminal, app, { config, version, readyMs })
+      await stopRequested(terminal.stopRequested)
+      app.diagnostics.info({ drainMs: config.drainMs }, 'stopping')
+      await app.stop()
+      app.diagnostics.info({}, 'stopped')
+    })
+}
+
+function loggerOptions({ log }: Config, { isInteractive, isColored }: Terminal): LoggerOptions {
+  const format = log.format === 'auto' ? (isInteractive ? 'pretty' : 'json') : log.format
+  return { level: log.level, format, isColored, thread: 'main' }
+}
+
+/** Says where everything is: a few lines for a person, one line of JSON for a program. */
+function announce(
+  terminal: Terminal,
+  app: App,
+  { config, version, readyMs }: { config: Config; version: string; readyMs: number },
+): void {
+  for (const { name, host } of app.listening.filter((address) => address.name === 'broker')) {
+    if (!host.startsWith('127.') && host !== 'localhost' && host !== '::1') {
+      app.diagnostics.warn(
+        { name, host },
+        'the embedded broker asks nobody for a password and is not on loopback',
+      )
+    }
+  }
+  const addresses = Object.fromEntries(app.listening.map(({ name, host, port }) => [name, `${host}:${port}`]))
+  const isPretty = terminal.isInteractive && config.log.format !== 'json'
+  if (isPretty) terminal.out(formatBanner(terminal, app, { version, readyMs }))
+  else app.diagnostics.info({ version, readyMs, addresses, dataDir: app.dataDir }, 'ready')
+}
+
+const EXPLANATIONS: Readonly<Record<ListeningAddress['name'], (address: string) => string>> = {
+  'ingress.kafka': (address) => `${address}  Kafka producers`,
+  'ingress.http': (address) => `http://${address}/v1/streams/{stream}  HTTP producers`,
+  broker: (address) => `${address}  consumers and tools (raw-vault.*, enriched.*)`,
+  admin: (address) => `http://${address}/v1/status  and /metrics, /health/ready`,
+}
+
+function formatBanner(
+  terminal: Terminal,
+  app: App,
+  { version, readyMs }: { version: string; readyMs: number },
+): string {
+  const title = `GopherShip ${version} is ready`
+  const lines = app.listening.map(({ name, host, port }) => {
+    const shownHost = isWildcardHost(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host
+    return `  ${EXPLANATIONS[name](`${shownHost}:${port}`)}`
+  })
+  return `${[
+    `${terminal.isColored ? styleBold(title) : title} (${(readyMs / 1_000).toFixed(1)} s)`,
+    ...lines,
+    `  ${app.dataDir}  data`,
+    '  Ctrl-C stops it',
+  ].join('\n')}\n`
+}
+
+function stopRequested(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}

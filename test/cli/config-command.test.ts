@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { run } from './run-cli.ts'
+
+test('check accepts a valid file and says what it is', async () => {
+  const { exitCode, out } = await run(['config', 'check', 'a.yaml'], {
+    files: { 'a.yaml': 'dataDir: /srv\n' },
+  })
+
+  expect({ exitCode, out }).toEqual({
+    exitCode: 0,
+    out: 'a.yaml is valid: roles broker, ingress, processor, admin; data in /srv\n',
+  })
+})
+
+test('check refuses an unknown key with its line and the nearest right name, with exit code 2', async () => {
+  const { exitCode, err } = await run(['config', 'check', 'a.yaml'], { files: { 'a.yaml': 'brokr: {}\n' } })
+
+  expect(exitCode).toBe(2)
+  expect(err).toContain('a.yaml:1: brokr: unknown key; did you mean "broker"?')
+})
+
+test('check of a file that is not there is exit code 2', async () => {
+  expect(await run(['config', 'check', 'none.yaml'])).toMatchObject({ exitCode: 2 })
+})
+
+test('schema is JSON Schema by default, and a table of all names on request', async () => {
+  const json = await run(['config', 'schema'])
+  const table = await run(['config', 'schema', '-o', 'table'])
+
+  expect(JSON.parse(json.out)).toMatchObject({ title: 'GopherShip configuration', type: 'object' })
+  expect(table.out).toContain('GOPHERSHIP_INGRESS_KAFKA_PORT')
+})
+
+test('what show prints is a configuration file that check accepts', async () => {
+  const shown = await run(['config', 'show', '--broker-port', '29092'], {
+    environment: { GOPHERSHIP_LOG_LEVEL: 'warn' },
+  })
+  const checked = await run(['config', 'check', 'shown.yaml'], { files: { 'shown.yaml': shown.out } })
+
+  expect(parse(shown.out)).toMatchObject({ broker: { port: 29092 }, log: { level: 'warn' } })
+  expect(checked.exitCode).toBe(0)
+})
+
+test('show says where each option was set', async () => {
+  const { out } = await run(['config', 'show', '--origins', '--config', 'a.yaml', '--broker-port', '1'], {
+    files: { 'a.yaml': '\nlog: {level: warn}\n' },
+    environment: { GOPHERSHIP_DATA_DIR: '/srv' },
+  })
+
+  expect(out).toMatch(/^log\.level +a\.yaml:2$/m)
+  expect(out).toMatch(/^dataDir +GOPHERSHIP_DATA_DIR$/m)
+  expect(out).toMatch(/^broker\.port +--broker-port$/m)
+  expect(out).toMatch(/^admin\.port +default$/m)
+})
+
+test('the file is found through the environment too', async () => {
+  const { out } = await run(['config', 'show'], {
+    files: { '/etc/g.yaml': 'dataDir: /from-file\n' },
+    environment: { GOPHERSHIP_CONFIG: '/etc/g.yaml' },
+  })
+
+  expect(parse(out)).toMatchObject({ dataDir: '/from-file' })
+})
+
+test('the short names of the doors are the same options', async () => {
+  const { out } = await run([
+    'config',
+    'show',
+    '--kafka-port',
+    '1',
+    '--http-port',
+    '2',
+    '--kafka-host',
+    'a',
+    '--http-host',
+    'b',
+  ])
+
+  expect(parse(out).ingress).toMatchObject({ kafka: { port: 1, host: 'a' }, http: { port: 2, host: 'b' } })
+})
