@@ -61,6 +61,7 @@ export class KafkaConnection implements ListenerConnection {
   readonly id: number
   readonly remoteAddress: string
   readonly remotePort: number
+  readonly localAddress: string
   clientId: string | null = null
   softwareName = ''
   softwareVersion = ''
@@ -94,8 +95,9 @@ export class KafkaConnection implements ListenerConnection {
     this.#options = options
     this.id = options.id
     this.#socket = options.socket
-    this.remoteAddress = options.socket.remoteAddress ?? ''
+    this.remoteAddress = withoutMapping(options.socket.remoteAddress ?? '')
     this.remotePort = options.socket.remotePort ?? 0
+    this.localAddress = withoutMapping(options.socket.localAddress ?? '')
     this.#splitter = new FrameSplitter({ frameBytesMax: options.limits.frameBytesMax })
     this.#lastActivityMs = options.clock.monotonicMs()
     this.#lastWriteProgressMs = this.#lastActivityMs
@@ -416,4 +418,9 @@ export class KafkaConnection implements ListenerConnection {
 function cutClientId(clientId: string | null): string | null {
   if (clientId === null || clientId.length <= CLIENT_ID_CHARS_MAX) return clientId
   return clientId.slice(0, CLIENT_ID_CHARS_MAX)
+}
+
+/** An IPv4 client of a dual-stack socket, written as IPv4. */
+function withoutMapping(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address
 }

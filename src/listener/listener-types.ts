@@ -75,6 +75,8 @@ export interface ListenerConnection {
   readonly id: number
   readonly remoteAddress: string
   readonly remotePort: number
+  /** The address of ours that the client connected to. */
+  readonly localAddress: string
   /** The client id of the latest request, cut to 256 characters: it is a label, never a key. */
   readonly clientId: string | null
   /** From ApiVersions 3 and later; set by the handler. */

@@ -1,0 +1,295 @@
+/**
+ * The embedded single-node Kafka broker: plain Kafka on one TCP port, on segment logs in one folder.
+ *
+ * It owns start and stop order and the periodic clean-up; topics are `topics/`'s, groups are `groups/`'s, each API is one
+ * file in `handlers/`, framing and its limits are the listener's. Promises: a batch acknowledged under `every-ack`
+ * survives a power cut; nothing answers before all topics and offsets are loaded; idle, it wakes only for its clean-up.
+ *
+ *     <directory>/
+ *       .lock, format-version       one process at a time
+ *       topics.snapshot             which topics exist
+ *       producer-ids.snapshot       the next block of producer ids
+ *       topics/<name>/<id>/<partition>/   segments, checkpoint, producers.snapshot, quarantine/
+ */
+
+import type { Registry } from 'prom-client'
+import type { Clock, Timer } from '../core/clock.ts'
+import type { Disk } from '../core/disk.ts'
+import { isWildcardHost } from '../core/loopback.ts'
+import type { Random } from '../core/random.ts'
+import { ByteBudget } from '../listener/byte-budget.ts'
+import { KafkaListener } from '../listener/kafka-listener.ts'
+import type { ListenerConnection, ListenerReply, ListenerRequest } from '../listener/listener-types.ts'
+import type { DataDirectory } from '../storage/data-directory.ts'
+import { openDataDirectory } from '../storage/data-directory.ts'
+import type { Diagnostics } from '../telemetry/diagnostics.ts'
+import { apiVersionsApi } from '../wire/18-api-versions.ts'
+import type { BrokerContext } from './broker-context.ts'
+import { BrokerMetrics } from './broker-metrics.ts'
+import type { BrokerOptions } from './broker-options.ts'
+import { DEFAULT_BROKER_OPTIONS } from './broker-options.ts'
+import { GroupCoordinator } from './groups/group-coordinator.ts'
+import { OffsetStore } from './groups/offset-store.ts'
+import { unsupportedApiVersions } from './handlers/18-api-versions.ts'
+import { ProducerIds } from './producer-ids.ts'
+import { OFFERED_APIS, routeOf } from './router.ts'
+import { StopSignal } from './stop-signal.ts'
+import { OFFSETS_TOPIC } from './topics/topic-name.ts'
+import { TopicRegistry } from './topics/topic-registry.ts'
+
+export interface BrokerStart {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly random: Random
+  /** The broker's own folder; taken for this process alone. */
+  readonly directory: string
+  readonly host: string
+  /** 0 takes any free port. */
+  readonly port: number
+  readonly diagnostics: Diagnostics
+  readonly metrics: Registry
+  readonly options?: Partial<BrokerOptions>
+}
+
+export interface BrokerStatus {
+  readonly port: number
+  readonly clusterId: string
+  readonly topicCount: number
+  readonly partitionCount: number
+  readonly groupCount: number
+  readonly connectionCount: number
+  /** Bytes in segment files. */
+  readonly storedBytes: number
+  /** Bytes appended and not acknowledged yet. */
+  readonly pendingBytes: number
+  /** Partitions whose disk refused a write; they take nothing more until a restart. */
+  readonly failedPartitions: readonly string[]
+  /** Partitions with offsets that cannot be read because of damage on disk. */
+  readonly damagedPartitions: readonly string[]
+}
+
+/** Small segments, so that what a rewrite leaves behind goes soon. */
+const OFFSETS_TOPIC_CONFIG = { 'cleanup.policy': 'compact', 'segment.bytes': String(4 * 1024 * 1024) }
+
+export class Broker {
+  readonly #start: BrokerStart
+  readonly #options: BrokerOptions
+  readonly #folder: DataDirectory
+  readonly #topics: TopicRegistry
+  readonly #groups: GroupCoordinator
+  readonly #offsets: OffsetStore
+  readonly #context: BrokerContext
+  readonly #listener: KafkaListener
+  readonly #stopping = new StopSignal()
+  #port = 0
+  #cleanUpTimer: Timer | null = null
+  #cleaningUp: Promise<void> = Promise.resolve()
+  #stopped: Promise<void> | null = null
+
+  /**
+   * Loads everything, then listens. Rejects with GS_STORAGE_LOCKED when another process has the folder,
+   * GS_STORAGE_VERSION when a newer release wrote it, GS_STORAGE_FAILED when the disk refuses, GS_LISTEN_FAILED when
+   * the port cannot be had; nothing is left open then.
+   */
+  static async start(start: BrokerStart): Promise<Broker> {
+    const { disk, clock, random, directory, diagnostics } = start
+    const options: BrokerOptions = { ...DEFAULT_BROKER_OPTIONS, ...start.options }
+    const startedMs = clock.monotonicMs()
+    const folder = await openDataDirectory({ disk, path: directory, diagnostics })
+    let topics: TopicRegistry | null = null
+    try {
+      topics = await TopicRegistry.open({ disk, clock, random, diagnostics, directory, options })
+      const offsetsTopic = await topics.ensure({
+        name: OFFSETS_TOPIC,
+        partitionCount: 1,
+        overrides: OFFSETS_TOPIC_CONFIG,
+      })
+      const partition = offsetsTopic.partitions[0]
+      if (partition === undefined) throw new TypeError(`${OFFSETS_TOPIC} has no partition`)
+      const offsets = await OffsetStore.open({ partition, clock, diagnostics })
+      const producerIds = await ProducerIds.open({ disk, directory })
+      const broker = new Broker(start, { options, folder, topics, offsets, producerIds })
+      await broker.#listen()
+      const tookMs = Math.round(clock.monotonicMs() - startedMs)
+      diagnostics.info({ port: broker.port, topicCount: topics.topicCount, tookMs }, 'broker ready')
+      return broker
+    } catch (error) {
+      await topics?.close().catch(() => {})
+      await folder.release()
+      throw error
+    }
+  }
+
+  private constructor(
+    start: BrokerStart,
+    parts: {
+      options: BrokerOptions
+      folder: DataDirectory
+      topics: TopicRegistry
+      offsets: OffsetStore
+      producerIds: ProducerIds
+    },
+  ) {
+    const { clock, random, diagnostics } = start
+    const { options, topics, offsets, producerIds } = parts
+    this.#start = start
+    this.#options = options
+    this.#folder = parts.folder
+    this.#topics = topics
+    this.#offsets = offsets
+    this.#groups = new GroupCoordinator({ clock, random, diagnostics, options, offsets })
+    const metrics = new BrokerMetrics(start.metrics, {
+      connections: () => this.#listener.connectionCount,
+      topics: () => topics.topicCount,
+      partitions: () => topics.partitionCount,
+      groups: () => this.#groups.groupCount,
+    })
+    this.#context = {
+      options,
+      clock,
+      diagnostics,
+      topics,
+      groups: this.#groups,
+      offsets,
+      producerIds,
+      metrics,
+      offeredApis: OFFERED_APIS,
+      endpointFor: (connection) => this.#endpointFor(connection),
+      stopping: this.#stopping,
+    }
+    this.#listener = new KafkaListener({
+      host: start.host,
+      port: start.port,
+      clock,
+      diagnostics,
+      limits: options.listener,
+      admission: new ByteBudget({ bytesMax: options.requestBytesMax }),
+      handler: {
+        accepts: (apiKey, apiVersion) => accepts(apiKey, apiVersion),
+        handle: (request) => this.#handle(request),
+      },
+      onRejected: (reason) => metrics.rejected.inc({ reason }),
+    })
+  }
+
+  /** The port that is listened on. */
+  get port(): number {
+    return this.#port
+  }
+
+  status(): BrokerStatus {
+    let storedBytes = 0
+    let pendingBytes = 0
+    const failedPartitions: string[] = []
+    const damagedPartitions: string[] = []
+    for (const { name, partitions } of this.#topics.topics) {
+      for (const { index, log } of partitions) {
+        storedBytes += log.sizeBytes
+        pendingBytes += log.pendingBytes
+        if (log.failure !== null) failedPartitions.push(`${name}-${index}`)
+        if (log.quarantined.length > 0) damagedPartitions.push(`${name}-${index}`)
+      }
+    }
+    return {
+      port: this.#port,
+      clusterId: this.#topics.clusterId,
+      topicCount: this.#topics.topicCount,
+      partitionCount: this.#topics.partitionCount,
+      groupCount: this.#groups.groupCount,
+      connectionCount: this.#listener.connectionCount,
+      storedBytes,
+      pendingBytes,
+      failedPartitions,
+      damagedPartitions,
+    }
+  }
+
+  /** Answers what is under way (up to `drainMs`), closes the logs cleanly, lets go of the folder. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    this.#cleanUpTimer?.cancel()
+    // Long polls and parked group members are answered now, so that draining does not wait for them.
+    this.#stopping.stop()
+    this.#groups.stop()
+    await this.#listener.close({ drainMs: this.#options.drainMs })
+    await this.#cleaningUp
+    await this.#offsets.idle()
+    await this.#topics.close()
+    await this.#folder.release()
+  }
+
+  async #listen(): Promise<void> {
+    this.#port = await this.#listener.listen()
+    this.#scheduleCleanUp()
+  }
+
+  #handle(request: ListenerRequest): ListenerReply | Promise<ListenerReply> {
+    const { header, frame, bodyStart, connection } = request
+    const route = routeOf(header.apiKey)
+    if (route === undefined) throw new TypeError(`no route for API ${header.apiKey}`)
+    if (header.apiVersion > route.versionMax) return unsupportedApiVersions(header.correlationId)
+    this.#context.metrics.requests.inc({ api: route.name })
+    if (header.apiVersion < route.servedFrom) {
+      connection.close('produce-version', {
+        apiVersion: header.apiVersion,
+        hint: `Produce is served from version ${route.servedFrom}: use a client of Kafka 0.11 or newer`,
+      })
+      return null
+    }
+    return route.run(frame, bodyStart, { broker: this.#context, header, connection })
+  }
+
+  #endpointFor(connection: ListenerConnection): { host: string; port: number } {
+    const { advertisedHost, advertisedPort } = this.#options
+    const { host } = this.#start
+    return {
+      host: advertisedHost ?? (isWildcardHost(host) ? connection.localAddress : host),
+      port: advertisedPort ?? this.#port,
+    }
+  }
+
+  #scheduleCleanUp(): void {
+    this.#cleanUpTimer = this.#start.clock.after(this.#options.retentionCheckMs, () => {
+      this.#cleaningUp = this.#cleanUp()
+        .catch((error: unknown) =>
+          this.#start.diagnostics.warn({ err: error }, 'the periodic clean-up failed'),
+        )
+        .finally(() => {
+          if (!this.#stopping.isStopped) this.#scheduleCleanUp()
+        })
+    })
+  }
+
+  /** Deletes what retention no longer keeps, and forgets silent producers and abandoned groups. */
+  async #cleanUp(): Promise<void> {
+    const nowMs = this.#start.clock.wallMs()
+    for (const { name, partitions } of [...this.#topics.topics]) {
+      for (const partition of [...partitions]) {
+        if (this.#stopping.isStopped || partition.isGone) continue
+        partition.expireProducers(nowMs - this.#options.producerExpiryMs)
+        if (partition.log.failure !== null) continue
+        const deleted = await partition.log.applyRetention(nowMs)
+        if (deleted > 0) {
+          const logStartOffset = partition.log.logStartOffset
+          this.#start.diagnostics.info(
+            { topic: name, partition: partition.index, segmentCount: deleted, logStartOffset },
+            'retention deleted segments',
+          )
+        }
+      }
+    }
+    if (!this.#stopping.isStopped) await this.#groups.expire(nowMs)
+  }
+}
+
+/** ApiVersions is always heard: its handler answers what it does not know with what it does. */
+function accepts(apiKey: number, apiVersion: number): boolean {
+  const route = routeOf(apiKey)
+  if (route === undefined) return false
+  if (apiKey === apiVersionsApi.key) return apiVersion >= 0
+  return apiVersion >= route.versionMin && apiVersion <= route.versionMax
+}

@@ -1,0 +1,194 @@
+/**
+ * All consumer groups of the broker: finds or makes the group a request is for, checks what does not depend on its state,
+ * and keeps its offsets. The rules of one group are in `group.ts`, the durable part in `offset-store.ts`.
+ */
+
+import type { Clock } from '../../core/clock.ts'
+import type { Random } from '../../core/random.ts'
+import type { Diagnostics } from '../../telemetry/diagnostics.ts'
+import { KAFKA_ERROR } from '../../wire/error-codes.ts'
+import type { BrokerOptions } from '../broker-options.ts'
+import { Group } from './group.ts'
+import type { JoinRequest, JoinResult, SyncRequest, SyncResult } from './group-member.ts'
+import { joinError, syncError } from './group-member.ts'
+import type { OffsetStore, OffsetToCommit } from './offset-store.ts'
+
+export interface GroupCoordinatorOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly diagnostics: Diagnostics
+  readonly options: BrokerOptions
+  readonly offsets: OffsetStore
+}
+
+/** Kafka gives a member's first join up to five minutes. */
+const NEW_MEMBER_JOIN_MS_MAX = 300_000
+
+export class GroupCoordinator {
+  readonly #deps: GroupCoordinatorOptions
+  readonly #groups = new Map<string, Group>()
+  #stopped = false
+
+  /** Takes up the groups that the offset store found on disk. */
+  constructor(deps: GroupCoordinatorOptions) {
+    this.#deps = deps
+    for (const saved of deps.offsets.savedGroups) this.#make(saved.groupId).restore(saved)
+    for (const groupId of deps.offsets.groupIds) if (!this.#groups.has(groupId)) this.#make(groupId)
+  }
+
+  get groups(): Iterable<Group> {
+    return this.#groups.values()
+  }
+
+  get groupCount(): number {
+    return this.#groups.size
+  }
+
+  find(groupId: string): Group | undefined {
+    return this.#groups.get(groupId)
+  }
+
+  /** JoinGroup. Resolves at once on an error, otherwise when the generation is complete. */
+  join(groupId: string, request: JoinRequest): Promise<JoinResult> {
+    const { options } = this.#deps
+    const errorCode = this.#checkJoin(groupId, request)
+    if (errorCode !== KAFKA_ERROR.NONE) return Promise.resolve(joinError(request.memberId, errorCode))
+    let group = this.#groups.get(groupId)
+    if (group === undefined) {
+      if (request.memberId !== '') {
+        return Promise.resolve(joinError(request.memberId, KAFKA_ERROR.UNKNOWN_MEMBER_ID))
+      }
+      if (this.#groups.size >= options.groupsMax) {
+        return Promise.resolve(joinError(request.memberId, KAFKA_ERROR.GROUP_MAX_SIZE_REACHED))
+      }
+      group = this.#make(groupId)
+    }
+    const joined = group
+    return new Promise((resolve) => joined.join(request, resolve))
+  }
+
+  /** SyncGroup. Resolves when the leader's assignment is durable. */
+  sync(groupId: string, request: SyncRequest): Promise<SyncResult> {
+    const group = this.#groups.get(groupId)
+    if (group === undefined) {
+      const errorCode = this.#idError(groupId) || KAFKA_ERROR.UNKNOWN_MEMBER_ID
+      return Promise.resolve(syncError(errorCode))
+    }
+    return new Promise((resolve) => group.sync(request, resolve))
+  }
+
+  heartbeat(
+    groupId: string,
+    request: { memberId: string; groupInstanceId: string | null; generationId: number },
+  ): number {
+    const errorCode = this.#idError(groupId)
+    if (errorCode !== KAFKA_ERROR.NONE) return errorCode
+    return this.#groups.get(groupId)?.heartbeat(request) ?? KAFKA_ERROR.UNKNOWN_MEMBER_ID
+  }
+
+  leave(groupId: string, request: { memberId: string; groupInstanceId: string | null }): number {
+    const errorCode = this.#idError(groupId)
+    if (errorCode !== KAFKA_ERROR.NONE) return errorCode
+    return this.#groups.get(groupId)?.leave(request) ?? KAFKA_ERROR.UNKNOWN_MEMBER_ID
+  }
+
+  /** OffsetCommit: the error code for all its partitions, once the offsets are durable. */
+  async commit(
+    groupId: string,
+    sender: { memberId: string; groupInstanceId: string | null; generationId: number },
+    offsets: readonly OffsetToCommit[],
+  ): Promise<number> {
+    // An old consumer without a group id may commit under the empty one (Kafka allows it).
+    if (this.#stopped) return KAFKA_ERROR.NOT_COORDINATOR
+    let group = this.#groups.get(groupId)
+    if (group === undefined) {
+      // A commit outside any generation makes a group that only has offsets.
+      if (sender.generationId >= 0) return KAFKA_ERROR.ILLEGAL_GENERATION
+      if (this.#groups.size >= this.#deps.options.groupsMax) return KAFKA_ERROR.GROUP_MAX_SIZE_REACHED
+      group = this.#make(groupId)
+    }
+    const errorCode = group.checkCommit(sender)
+    if (errorCode !== KAFKA_ERROR.NONE) return errorCode
+    try {
+      await this.#deps.offsets.commit(groupId, offsets)
+      return KAFKA_ERROR.NONE
+    } catch (error) {
+      this.#deps.diagnostics.error({ err: error, groupId }, 'an offset commit could not be made durable')
+      return KAFKA_ERROR.COORDINATOR_NOT_AVAILABLE
+    }
+  }
+
+  /** DeleteGroups: only a group without members goes, with its offsets. */
+  async delete(groupId: string): Promise<number> {
+    const errorCode = this.#idError(groupId)
+    if (errorCode !== KAFKA_ERROR.NONE) return errorCode
+    const group = this.#groups.get(groupId)
+    if (group === undefined) return KAFKA_ERROR.GROUP_ID_NOT_FOUND
+    if (!group.isEmpty) return KAFKA_ERROR.NON_EMPTY_GROUP
+    await this.#forget(group)
+    return KAFKA_ERROR.NONE
+  }
+
+  /** Drops groups that have neither members nor offsets, and groups without members whose offsets are too old. */
+  async expire(nowMs: number): Promise<void> {
+    const { offsets, options } = this.#deps
+    for (const group of [...this.#groups.values()]) {
+      if (!group.isEmpty) continue
+      const isOld = nowMs - offsets.lastCommitMs(group.id) >= options.offsetsRetentionMs
+      if (isOld || !offsets.hasOffsets(group.id)) await this.#forget(group)
+    }
+  }
+
+  /** Answers everyone who waits; nothing more is taken. */
+  stop(): void {
+    this.#stopped = true
+    for (const group of this.#groups.values()) group.kill()
+  }
+
+  async #forget(group: Group): Promise<void> {
+    group.kill()
+    this.#groups.delete(group.id)
+    await this.#deps.offsets.deleteGroup(group.id)
+  }
+
+  #make(groupId: string): Group {
+    const { clock, random, options, offsets } = this.#deps
+    const group = new Group(groupId, {
+      clock,
+      newMemberId: (prefix) => `${prefix}-${uuid(random)}`,
+      persist: (state) => offsets.saveGroup(state),
+      initialRebalanceDelayMs: options.groupInitialRebalanceDelayMs,
+      membersMax: options.groupMembersMax,
+      newMemberJoinMsMax: NEW_MEMBER_JOIN_MS_MAX,
+    })
+    this.#groups.set(groupId, group)
+    return group
+  }
+
+  #idError(groupId: string): number {
+    if (this.#stopped) return KAFKA_ERROR.NOT_COORDINATOR
+    return groupId === '' ? KAFKA_ERROR.INVALID_GROUP_ID : KAFKA_ERROR.NONE
+  }
+
+  #checkJoin(groupId: string, request: JoinRequest): number {
+    const { options } = this.#deps
+    const idError = this.#idError(groupId)
+    if (idError !== KAFKA_ERROR.NONE) return idError
+    const { sessionTimeoutMs } = request
+    if (sessionTimeoutMs < options.groupSessionMsMin || sessionTimeoutMs > options.groupSessionMsMax) {
+      return KAFKA_ERROR.INVALID_SESSION_TIMEOUT
+    }
+    let metadataBytes = 0
+    for (const protocol of request.protocols) metadataBytes += protocol.metadata.length
+    return metadataBytes > options.groupMemberBytesMax ? KAFKA_ERROR.GROUP_MAX_SIZE_REACHED : KAFKA_ERROR.NONE
+  }
+}
+
+/** A random (version 4) UUID in its usual text form. */
+function uuid(random: Random): string {
+  const bytes = random.bytes(16)
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80
+  const hex = bytes.toString('hex')
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-')
+}

@@ -1,0 +1,278 @@
+/**
+ * One partition of a topic: its segment log, what it remembers of idempotent producers, and who waits for its next
+ * records. Appends are assigned synchronously, so that their order is the order of the calls; an append is done when the
+ * promise it gives has resolved.
+ */
+
+import { join } from 'node:path'
+import type { BatchHeader } from '../../batch/record-batch.ts'
+import {
+  BATCH_ATTRIBUTE,
+  batchBytesAt,
+  patchAttributes,
+  patchMaxTimestamp,
+  readBatchHeader,
+} from '../../batch/record-batch.ts'
+import { asOffset } from '../../core/brands.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Disk } from '../../core/disk.ts'
+import { isFailure } from '../../core/errors.ts'
+import { PartitionLog } from '../../storage/partition-log.ts'
+import { readSnapshot, writeSnapshot } from '../../storage/snapshot-file.ts'
+import type { Diagnostics } from '../../telemetry/diagnostics.ts'
+import {
+  decodeProducerSnapshot,
+  encodeProducerSnapshot,
+  PRODUCER_SNAPSHOT_FILE,
+} from './producer-snapshot.ts'
+import { ProducerStates } from './producer-states.ts'
+import type { EffectiveConfig } from './topic-config.ts'
+
+export interface PartitionOptions {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly diagnostics: Diagnostics
+  readonly directory: string
+  readonly topicName: string
+  readonly index: number
+  readonly config: EffectiveConfig
+  readonly producersMax: number
+  readonly producerSnapshotBytes: number
+}
+
+export type AppendOutcome =
+  | {
+      readonly kind: 'appended'
+      readonly baseOffset: number
+      /** The broker's time in the records, or -1 when they keep the producer's. */
+      readonly logAppendTimeMs: number
+      /** Resolves when the batch is durable; rejects when the disk refused, and then the outcome is unknown. */
+      readonly durable: Promise<void>
+    }
+  | { readonly kind: 'refused'; readonly errorCode: number; readonly message: string }
+
+/** Bytes read at a time while the producers are rebuilt at start. */
+const REBUILD_READ_BYTES = 4 * 1024 * 1024
+const RESOLVED = Promise.resolve()
+
+export class Partition {
+  readonly topicName: string
+  readonly index: number
+  readonly log: PartitionLog
+  readonly #options: PartitionOptions
+  readonly #producers: ProducerStates
+  readonly #waiters = new Set<() => void>()
+  readonly #unsubscribe: () => void
+  #config: EffectiveConfig
+  /** Settles with the latest append. A duplicate of a batch that is still on its way waits for it. */
+  #latestDurable: Promise<void> = RESOLVED
+  #appendedBytes = 0
+  #bytesAtSnapshot = 0
+  #snapshotOffset: number
+  #snapshotUnderway: Promise<void> = RESOLVED
+  #isSnapshotting = false
+  #gone = false
+
+  /** Opens the log, recovering it if need be, and rebuilds the producers. */
+  static async open(options: PartitionOptions): Promise<Partition> {
+    const { disk, clock, diagnostics, directory, config } = options
+    const log = await PartitionLog.open({ disk, clock, directory, options: config.log, diagnostics })
+    const producers = new ProducerStates({ producersMax: options.producersMax })
+    const covered = await rebuildProducers(log, producers, options)
+    return new Partition(options, log, producers, covered)
+  }
+
+  private constructor(
+    options: PartitionOptions,
+    log: PartitionLog,
+    producers: ProducerStates,
+    covered: number,
+  ) {
+    this.topicName = options.topicName
+    this.index = options.index
+    this.log = log
+    this.#options = options
+    this.#config = options.config
+    this.#producers = producers
+    this.#snapshotOffset = covered
+    this.#unsubscribe = log.subscribe(() => this.#wake())
+  }
+
+  /** One past the last record that readers may see. */
+  get highWatermark(): number {
+    return this.log.durableEndOffset
+  }
+
+  /** Bytes appended since the partition was opened; its growth tells a waiting fetch how much there is to read. */
+  get appendedBytes(): number {
+    return this.#appendedBytes
+  }
+
+  /** True once the topic is deleted: whoever waited must look again. */
+  get isGone(): boolean {
+    return this.#gone
+  }
+
+  get config(): EffectiveConfig {
+    return this.#config
+  }
+
+  setConfig(config: EffectiveConfig): void {
+    this.#config = config
+    this.log.setOptions(config.log)
+  }
+
+  /**
+   * Appends one checked batch. `batch` belongs to the log from here on: its base offset, and with LogAppendTime its
+   * timestamp, are written into it. Throws GS_STORAGE_FAILED when the log has failed.
+   */
+  append(batch: Buffer, header: BatchHeader): AppendOutcome {
+    const isIdempotent = header.producerId >= 0
+    if (isIdempotent) {
+      const check = this.#producers.check(header)
+      if (check.kind === 'refused') return check
+      if (check.kind === 'duplicate') {
+        const { baseOffset, logAppendTimeMs } = check.batch
+        const durable = baseOffset < this.log.durableEndOffset ? RESOLVED : this.#latestDurable
+        return { kind: 'appended', baseOffset, logAppendTimeMs, durable }
+      }
+    }
+    const nowMs = this.#options.clock.wallMs()
+    let logAppendTimeMs = -1
+    if (this.#config.isLogAppendTime) {
+      logAppendTimeMs = nowMs
+      patchAttributes(batch, 0, header.attributes | BATCH_ATTRIBUTE.logAppendTime)
+      patchMaxTimestamp(batch, 0, nowMs)
+    } else if (header.isLogAppendTime) {
+      // Only a broker stamps; a client's claim to have done so is not believed.
+      patchAttributes(batch, 0, header.attributes & ~BATCH_ATTRIBUTE.logAppendTime)
+    }
+    const { baseOffset, durable } = this.log.append(batch)
+    this.#appendedBytes += batch.length
+    this.#latestDurable = durable
+    if (isIdempotent) this.#producers.record(header, { baseOffset, logAppendTimeMs, nowMs })
+    if (this.#appendedBytes - this.#bytesAtSnapshot >= this.#options.producerSnapshotBytes)
+      this.#snapshotSoon()
+    return { kind: 'appended', baseOffset, logAppendTimeMs, durable }
+  }
+
+  /** Calls `waiter` whenever more records can be read, or the partition goes away, until unsubscribed. */
+  subscribe(waiter: () => void): () => void {
+    this.#waiters.add(waiter)
+    return () => this.#waiters.delete(waiter)
+  }
+
+  /** Forgets producers that have been silent since `beforeMs`. */
+  expireProducers(beforeMs: number): void {
+    this.#producers.expire(beforeMs)
+  }
+
+  /** Closes the log cleanly, leaving a snapshot so that the next start reads nothing again. */
+  async close(): Promise<void> {
+    this.#leave()
+    await this.#snapshotUnderway
+    try {
+      await this.log.flush()
+      if (this.#snapshotOffset !== this.log.logEndOffset) await this.#writeSnapshot()
+    } catch (error) {
+      this.#warn(error, 'the producers of a partition could not be saved; the next start rebuilds them')
+    }
+    await this.log.close()
+  }
+
+  /** Closes the log and deletes its files: the topic is gone. */
+  async destroy(): Promise<void> {
+    this.#leave()
+    await this.#snapshotUnderway
+    await this.log.destroy()
+  }
+
+  #leave(): void {
+    this.#gone = true
+    this.#unsubscribe()
+    this.#wake()
+    this.#waiters.clear()
+  }
+
+  #wake(): void {
+    if (this.#waiters.size === 0) return
+    for (const waiter of [...this.#waiters]) waiter()
+  }
+
+  /** The state is taken now and written once what it covers is durable: a snapshot must never be ahead of its log. */
+  #snapshotSoon(): void {
+    if (this.#isSnapshotting) return
+    this.#isSnapshotting = true
+    this.#bytesAtSnapshot = this.#appendedBytes
+    const offset = this.log.logEndOffset
+    const bytes = encodeProducerSnapshot(offset, this.#producers)
+    this.#snapshotUnderway = this.#latestDurable
+      .then(() => writeSnapshot(this.#options.disk, this.#snapshotPath(), bytes))
+      .then(
+        () => {
+          this.#snapshotOffset = offset
+        },
+        (error: unknown) => this.#warn(error, 'the producers of a partition could not be saved'),
+      )
+      .finally(() => {
+        this.#isSnapshotting = false
+      })
+  }
+
+  async #writeSnapshot(): Promise<void> {
+    const offset = this.log.logEndOffset
+    await writeSnapshot(
+      this.#options.disk,
+      this.#snapshotPath(),
+      encodeProducerSnapshot(offset, this.#producers),
+    )
+    this.#snapshotOffset = offset
+  }
+
+  #snapshotPath(): string {
+    return join(this.#options.directory, PRODUCER_SNAPSHOT_FILE)
+  }
+
+  #warn(error: unknown, message: string): void {
+    this.#options.diagnostics.warn({ err: error, topic: this.topicName, partition: this.index }, message)
+  }
+}
+
+/**
+ * Loads the snapshot and reads the batch headers behind it. A snapshot ahead of the log (the log lost its tail to a
+ * power cut) describes batches that do not exist, so it is dropped and everything is read. Gives the offset that the
+ * snapshot on disk covers, -1 for none.
+ */
+async function rebuildProducers(log: PartitionLog, producers: ProducerStates, options: PartitionOptions) {
+  const path = join(options.directory, PRODUCER_SNAPSHOT_FILE)
+  let covered = -1
+  try {
+    const bytes = await readSnapshot(options.disk, path)
+    if (bytes !== null) covered = decodeProducerSnapshot(bytes, producers)
+  } catch (error) {
+    if (isFailure(error, 'GS_STORAGE_VERSION')) throw error
+    options.diagnostics.warn(
+      { err: error, path },
+      'a producer snapshot is unreadable; the log is read instead',
+    )
+  }
+  if (covered > log.logEndOffset) {
+    covered = -1
+    producers.clear()
+    await options.disk.unlink(path)
+  }
+  let offset = Math.max(covered, log.logStartOffset)
+  const nowMs = options.clock.wallMs()
+  while (offset < log.logEndOffset) {
+    const bytes = await log.read(asOffset(offset), { bytesMax: REBUILD_READ_BYTES })
+    if (bytes.length === 0) break
+    for (let at = 0; at < bytes.length; at += batchBytesAt(bytes, at)) {
+      const header = readBatchHeader(bytes, at)
+      offset = header.baseOffset + header.lastOffsetDelta + 1
+      if (header.producerId < 0 || header.isControl || header.baseOffset < covered) continue
+      const logAppendTimeMs = header.isLogAppendTime ? header.maxTimestamp : -1
+      producers.record(header, { baseOffset: header.baseOffset, logAppendTimeMs, nowMs })
+    }
+  }
+  return covered
+}

@@ -1,0 +1,340 @@
+/**
+ * Which topics exist. It owns the topics snapshot and the folders `topics/<name>/<id>/<partition>`.
+ *
+ * Promises: a topic that was answered as created is there after any crash; a deleted one never comes back, and its files
+ * go even if the process dies meanwhile; a topic created again has a new id and so a new folder, and can never show the
+ * records of its predecessor.
+ *
+ * Creation: 1. the snapshot names the topic (durable). 2. The partitions are opened. 3. The topic is visible. A crash
+ * after 1 is finished by the next start. Deletion: 1. the topic is invisible. 2. The snapshot lists it under
+ * `deleting` (durable). 3. The files go. 4. The next snapshot forgets it. A crash after 2 is finished by the next start.
+ */
+
+import { join } from 'node:path'
+import type { Clock } from '../../core/clock.ts'
+import type { Disk } from '../../core/disk.ts'
+import type { Random } from '../../core/random.ts'
+import { readSnapshot, writeSnapshot } from '../../storage/snapshot-file.ts'
+import type { Diagnostics } from '../../telemetry/diagnostics.ts'
+import type { BrokerOptions } from '../broker-options.ts'
+import { Partition } from './partition.ts'
+import type { Topic } from './topic.ts'
+import type { ConfigOverrides } from './topic-config.ts'
+import { effectiveConfig } from './topic-config.ts'
+import { isInternalTopic } from './topic-name.ts'
+import type { SavedTopic } from './topics-snapshot.ts'
+import { decodeTopicsSnapshot, encodeTopicsSnapshot } from './topics-snapshot.ts'
+
+export interface TopicRegistryOptions {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly random: Random
+  readonly diagnostics: Diagnostics
+  readonly directory: string
+  readonly options: BrokerOptions
+}
+
+export interface TopicDeclaration {
+  readonly name: string
+  readonly partitionCount: number
+  readonly overrides: ConfigOverrides
+}
+
+/** Partitions opened at once at start: enough to keep the disk busy, few enough to keep memory small. */
+const OPEN_AT_ONCE = 16
+
+export class TopicRegistry {
+  readonly #deps: TopicRegistryOptions
+  readonly #byName = new Map<string, Topic>()
+  readonly #byId = new Map<string, Topic>()
+  /** Topics the snapshot names; a superset of those visible while one is being created. */
+  readonly #saved = new Map<string, SavedTopic>()
+  readonly #deleting = new Map<string, { name: string; id: string }>()
+  readonly #creating = new Map<string, Promise<Topic>>()
+  #clusterId = ''
+  #saveQueue: Promise<void> = Promise.resolve()
+  /** A save that has not begun: whoever changes something meanwhile shares it. */
+  #nextSave: Promise<void> | null = null
+
+  private constructor(deps: TopicRegistryOptions) {
+    this.#deps = deps
+  }
+
+  /** Reads the snapshot, finishes what a crash interrupted, and opens every partition. */
+  static async open(deps: TopicRegistryOptions): Promise<TopicRegistry> {
+    const registry = new TopicRegistry(deps)
+    await registry.#load()
+    return registry
+  }
+
+  get clusterId(): string {
+    return this.#clusterId
+  }
+
+  get topics(): Iterable<Topic> {
+    return this.#byName.values()
+  }
+
+  get topicCount(): number {
+    return this.#byName.size
+  }
+
+  /** Partitions of all topics, those being created included. */
+  get partitionCount(): number {
+    let count = 0
+    for (const topic of this.#saved.values()) count += topic.partitionCount
+    return count
+  }
+
+  byName(name: string): Topic | undefined {
+    return this.#byName.get(name)
+  }
+
+  /** Finds a topic by its sixteen-byte id. */
+  byId(id: Buffer): Topic | undefined {
+    return this.#byId.get(id.toString('hex'))
+  }
+
+  partition(topicName: string, index: number): Partition | undefined {
+    return this.#byName.get(topicName)?.partitions[index]
+  }
+
+  /** True when creating so many partitions would pass the limit. */
+  isFullFor(partitionCount: number): boolean {
+    return this.partitionCount + partitionCount > this.#deps.options.partitionsMax
+  }
+
+  /** The topic of that name, created if it is not there. The caller has checked name, settings and room. */
+  ensure(declaration: TopicDeclaration): Promise<Topic> {
+    const existing = this.#byName.get(declaration.name)
+    if (existing !== undefined) return Promise.resolve(existing)
+    const underway = this.#creating.get(declaration.name)
+    if (underway !== undefined) return underway
+    const created = this.#create(declaration).finally(() => this.#creating.delete(declaration.name))
+    this.#creating.set(declaration.name, created)
+    return created
+  }
+
+  /** True while a creation of that name is under way. */
+  isCreating(name: string): boolean {
+    return this.#creating.has(name)
+  }
+
+  /** Adds partitions up to `partitionCount`. The caller has checked that it is more than there are. */
+  async addPartitions(topic: Topic, partitionCount: number): Promise<void> {
+    const saved = this.#saved.get(topic.name)
+    if (saved === undefined) return
+    this.#saved.set(topic.name, { ...saved, partitionCount })
+    try {
+      await this.#save()
+    } catch (error) {
+      this.#saved.set(topic.name, saved)
+      throw error
+    }
+    for (let index = topic.partitions.length; index < partitionCount; index += 1) {
+      topic.partitions.push(await this.#openPartition(topic, index))
+    }
+  }
+
+  /** Replaces a topic's own settings, already checked. */
+  async setOverrides(topic: Topic, overrides: ConfigOverrides): Promise<void> {
+    const saved = this.#saved.get(topic.name)
+    if (saved === undefined) return
+    this.#saved.set(topic.name, { ...saved, configs: overrides })
+    try {
+      await this.#save()
+    } catch (error) {
+      this.#saved.set(topic.name, saved)
+      throw error
+    }
+    topic.overrides = overrides
+    topic.config = effectiveConfig(overrides, this.#deps.options)
+    for (const partition of topic.partitions) partition.setConfig(topic.config)
+  }
+
+  /** Deletes a topic; resolves when that is durable. Its files go in the background. */
+  async delete(topic: Topic): Promise<void> {
+    const id = topic.id.toString('hex')
+    const saved = this.#saved.get(topic.name)
+    if (saved === undefined || saved.id !== id) return
+    this.#byName.delete(topic.name)
+    this.#byId.delete(id)
+    this.#saved.delete(topic.name)
+    this.#deleting.set(id, { name: topic.name, id })
+    try {
+      await this.#save()
+    } catch (error) {
+      this.#saved.set(topic.name, saved)
+      this.#deleting.delete(id)
+      this.#byName.set(topic.name, topic)
+      this.#byId.set(id, topic)
+      throw error
+    }
+    void this.#removeFiles(topic.partitions, topic.name, id)
+  }
+
+  /** Closes every partition cleanly. */
+  async close(): Promise<void> {
+    await this.#saveQueue
+    const partitions = [...this.#byName.values()].flatMap((topic) => topic.partitions)
+    await inParallel(partitions, OPEN_AT_ONCE, (partition) => partition.close())
+  }
+
+  async #load(): Promise<void> {
+    const { disk, directory, random } = this.#deps
+    await disk.mkdir(join(directory, 'topics'))
+    await disk.syncDirectory(directory)
+    const bytes = await readSnapshot(disk, this.#snapshotPath())
+    if (bytes === null) {
+      this.#clusterId = random.bytes(16).toString('base64url').slice(0, 22)
+      await this.#save()
+      return
+    }
+    const saved = decodeTopicsSnapshot(bytes)
+    this.#clusterId = saved.clusterId
+    for (const each of saved.topics) this.#saved.set(each.name, each)
+    for (const each of saved.deleting) this.#deleting.set(each.id, each)
+    const opened = saved.topics.map((each) => ({ topic: this.#newTopic(each), count: each.partitionCount }))
+    const places = opened.flatMap(({ topic, count }) =>
+      Array.from({ length: count }, (_, index) => ({ topic, index })),
+    )
+    await Promise.all(opened.map(({ topic }) => this.#makeFolder(topic)))
+    await inParallel(places, OPEN_AT_ONCE, async ({ topic, index }) => {
+      topic.partitions[index] = await this.#openPartition(topic, index)
+    })
+    for (const { topic } of opened) this.#publish(topic)
+    for (const { name, id } of [...this.#deleting.values()]) await this.#removeFiles([], name, id)
+    await this.#removeEmptyFolders()
+  }
+
+  /** Folders of names that no topic has any more. Only at start: later, a topic of that name may just be on its way. */
+  async #removeEmptyFolders(): Promise<void> {
+    const { disk, directory } = this.#deps
+    for (const name of await disk.readdir(join(directory, 'topics'))) {
+      const folder = join(directory, 'topics', name)
+      if (!this.#saved.has(name) && (await disk.readdir(folder)).length === 0)
+        await disk.removeDirectory(folder)
+    }
+  }
+
+  async #create(declaration: TopicDeclaration): Promise<Topic> {
+    const { name, partitionCount, overrides } = declaration
+    const saved: SavedTopic = {
+      name,
+      id: this.#deps.random.bytes(16).toString('hex'),
+      partitionCount,
+      configs: overrides,
+    }
+    this.#saved.set(name, saved)
+    try {
+      await this.#save()
+    } catch (error) {
+      this.#saved.delete(name)
+      throw error
+    }
+    const topic = this.#newTopic(saved)
+    await this.#makeFolder(topic)
+    const indexes = Array.from({ length: partitionCount }, (_, index) => index)
+    await inParallel(indexes, OPEN_AT_ONCE, async (index) => {
+      topic.partitions[index] = await this.#openPartition(topic, index)
+    })
+    this.#publish(topic)
+    this.#deps.diagnostics.info({ topic: name, partitionCount, topicId: saved.id }, 'topic created')
+    return topic
+  }
+
+  #newTopic(saved: SavedTopic): Topic {
+    return {
+      name: saved.name,
+      id: Buffer.from(saved.id, 'hex'),
+      isInternal: isInternalTopic(saved.name),
+      overrides: saved.configs,
+      config: effectiveConfig(saved.configs, this.#deps.options),
+      partitions: [],
+    }
+  }
+
+  #publish(topic: Topic): void {
+    this.#byName.set(topic.name, topic)
+    this.#byId.set(topic.id.toString('hex'), topic)
+  }
+
+  async #makeFolder(topic: Topic): Promise<void> {
+    const { disk, directory } = this.#deps
+    const folder = this.#folder(topic.name, topic.id.toString('hex'))
+    if (await disk.exists(folder)) return
+    await disk.mkdir(folder)
+    await disk.syncDirectory(join(directory, 'topics', topic.name))
+    await disk.syncDirectory(join(directory, 'topics'))
+  }
+
+  #openPartition(topic: Topic, index: number): Promise<Partition> {
+    const { disk, clock, diagnostics, options } = this.#deps
+    return Partition.open({
+      disk,
+      clock,
+      diagnostics: diagnostics.child({ topic: topic.name, partition: index }),
+      directory: join(this.#folder(topic.name, topic.id.toString('hex')), String(index)),
+      topicName: topic.name,
+      index,
+      config: topic.config,
+      producersMax: options.producersPerPartitionMax,
+      producerSnapshotBytes: options.producerSnapshotBytes,
+    })
+  }
+
+  async #removeFiles(partitions: readonly Partition[], name: string, id: string): Promise<void> {
+    const { disk, diagnostics } = this.#deps
+    try {
+      for (const partition of partitions) await partition.destroy()
+      await disk.removeDirectory(this.#folder(name, id))
+      this.#deleting.delete(id)
+      await this.#save()
+      diagnostics.info({ topic: name, topicId: id }, 'topic deleted')
+    } catch (error) {
+      diagnostics.warn(
+        { err: error, topic: name, topicId: id },
+        'the files of a deleted topic could not be removed yet',
+      )
+    }
+  }
+
+  /** Makes the present state durable. Calls that come while a save runs share the next one. */
+  #save(): Promise<void> {
+    if (this.#nextSave !== null) return this.#nextSave
+    const save = this.#saveQueue.then(() => {
+      this.#nextSave = null
+      const bytes = encodeTopicsSnapshot({
+        clusterId: this.#clusterId,
+        topics: [...this.#saved.values()],
+        deleting: [...this.#deleting.values()],
+      })
+      return writeSnapshot(this.#deps.disk, this.#snapshotPath(), bytes)
+    })
+    this.#nextSave = save
+    this.#saveQueue = save.catch(() => {})
+    return save
+  }
+
+  #snapshotPath(): string {
+    return join(this.#deps.directory, 'topics.snapshot')
+  }
+
+  #folder(name: string, id: string): string {
+    return join(this.#deps.directory, 'topics', name, id)
+  }
+}
+
+/** Runs `work` on every item, `width` at a time; rejects with the first failure once those under way are done. */
+async function inParallel<Item>(items: readonly Item[], width: number, work: (item: Item) => Promise<void>) {
+  let next = 0
+  const worker = async () => {
+    while (next < items.length) {
+      const item = items[next] as Item
+      next += 1
+      await work(item)
+    }
+  }
+  const results = await Promise.allSettled(Array.from({ length: Math.min(width, items.length) }, worker))
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}
