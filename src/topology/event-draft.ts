@@ -22,7 +22,7 @@ export class EventDraft {
    * sets `format` to what the rest is.
    */
   rest = ''
-  /** What `rest` is. Set by the format stage, and to 'done' by the stage that has read it. */
+  /** What `rest` is. Set by the format stage, then by each stage that has read some of it. */
   format: LineFormat = 'unknown'
   /** The record's content-type header, null when it has none. */
   contentType: string | null = null

@@ -24,7 +24,9 @@ export type LineFormat =
   | 'logfmt'
   /** Any other text. */
   | 'text'
-  /** A stage has read the line; what is left is the body. */
+  /** A head has been read off; what is left is a plain message. */
+  | 'message'
+  /** Read from end to end. */
   | 'done'
 
 const OPEN_BRACE = 0x7b
@@ -34,6 +36,7 @@ const SPACE = 0x20
 const TAB = 0x09
 const SLASH = 0x2f
 const QUOTE = 0x22
+const COMMA = 0x2c
 
 const isDigit = (char: number) => char >= 0x30 && char <= 0x39
 
@@ -63,7 +66,7 @@ export function detectFormat(text: string, contentType: string | null): LineForm
 /** The format of a syslog message: only what cannot be mistaken, since most messages are plain text. */
 export function detectMessageFormat(text: string): LineFormat {
   if (text.charCodeAt(0) === OPEN_BRACE) return 'json'
-  return clfBracketAt(text) > 0 ? 'access-log' : 'done'
+  return clfBracketAt(text) > 0 ? 'access-log' : 'message'
 }
 
 function detectBracket(text: string, contentType: string | null): LineFormat {
@@ -92,10 +95,11 @@ export function isRfc5424At(text: string, at: number): boolean {
   return text.charCodeAt(at + 12) === 0x54 && scanYearFirst(text, at + 2, scratch) !== NO_TIME
 }
 
-/** `Mmm dd hh:mm:ss` and a space stand at `at`, without a year, and what follows is no level word. */
+/** `Mmm dd hh:mm:ss ` (or Cisco's `Mmm dd yyyy hh:mm:ss `) stands at `at`; with commas it is java.util.logging's. */
 function isRfc3164At(text: string, at: number): boolean {
   const end = scanMonthName(text, at, scratch)
-  return end !== NO_TIME && text.charCodeAt(end) === SPACE
+  if (end === NO_TIME || text.charCodeAt(end) !== SPACE) return false
+  return text.charCodeAt(at + 5) !== COMMA && text.charCodeAt(at + 6) !== COMMA
 }
 
 /** ` stdout F ` after the time: what containerd and CRI-O write. */

@@ -13,6 +13,7 @@ import { placeRequest } from '../http-request.ts'
 import { clfBracketAt } from '../line-format.ts'
 import { defineStage } from '../stage.ts'
 import { NO_TIME, scanClf } from '../time/scan-time.ts'
+import { wholeNumber } from '../whole-number.ts'
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -43,32 +44,55 @@ function readAccessLog(draft: EventDraft): boolean {
   }
   draft.body = line
 
-  const requestAt = line.indexOf(']', bracketAt) + 3
-  const requestEnd = quotedEnd(line, requestAt)
-  placeRequest(attributes, line, requestAt, requestEnd)
-  let at = requestEnd + 2
-  if (at >= line.length) return true
+  const requestAt = line.indexOf(']', bracketAt) + 2
+  const at = placeRequestStatusBytes(attributes, line, requestAt)
+  placeRefererAndAgent(attributes, line, at)
+  return true
+}
 
-  const statusEnd = tokenEnd(line, at)
-  const status = wholeNumber(line, at, statusEnd)
-  if (statusEnd - at === 3 && status >= 100) attributes.add('http.response.status_code', status)
-  at = statusEnd + 1
-  const bytesEnd = tokenEnd(line, at)
-  const bytes = wholeNumber(line, at, bytesEnd)
+/**
+ * Envoy's `[time] "GET /path HTTP/1.1" 200 - …`: the request whose quote stands at `at`, and the status behind it. False, and
+ * nothing is set, when it is no request.
+ */
+export function placeRequestAndStatus(draft: EventDraft, line: string, at: number): boolean {
+  const { attributes } = draft
+  if (attributes.has('http.request.method')) return false
+  const end = quotedEnd(line, at + 1)
+  placeRequest(attributes, line, at + 1, end)
+  if (!attributes.has('http.request.method')) return false
+  const status = wholeNumber(line, end + 2, tokenEnd(line, end + 2))
+  if (status >= 100 && status <= 999) attributes.setIfAbsent('http.response.status_code', status)
+  return true
+}
+
+/** `"request" status bytes`, the request's quote at `at`; the index behind them. */
+function placeRequestStatusBytes(attributes: FieldMap, line: string, at: number): number {
+  const requestEnd = quotedEnd(line, at + 1)
+  placeRequest(attributes, line, at + 1, requestEnd)
+  const statusAt = requestEnd + 2
+  if (statusAt >= line.length) return line.length
+  const statusEnd = tokenEnd(line, statusAt)
+  const status = wholeNumber(line, statusAt, statusEnd)
+  if (statusEnd - statusAt === 3 && status >= 100) attributes.add('http.response.status_code', status)
+  const bytesEnd = tokenEnd(line, statusEnd + 1)
+  const bytes = wholeNumber(line, statusEnd + 1, bytesEnd)
   if (bytes >= 0) attributes.add('http.response.body.size', bytes)
-  at = bytesEnd + 1
+  return bytesEnd + 1
+}
 
-  if (line.charCodeAt(at) !== QUOTE) return true
+/** `"referer" "user agent"`, the first quote at `at`; either may be missing or cut short. */
+function placeRefererAndAgent(attributes: FieldMap, line: string, start: number): void {
+  let at = start
+  if (line.charCodeAt(at) !== QUOTE) return
   const refererEnd = quotedEnd(line, at + 1)
   if (!isAbsent(line, at + 1, refererEnd)) {
     attributes.add('http.request.header.referer', [unescaped(line, at + 1, refererEnd)])
   }
   at = refererEnd + 2
-  if (line.charCodeAt(at) !== QUOTE) return true
+  if (line.charCodeAt(at) !== QUOTE) return
   const agentEnd = quotedEnd(line, at + 1)
   if (!isAbsent(line, at + 1, agentEnd))
     attributes.add('user_agent.original', unescaped(line, at + 1, agentEnd))
-  return true
 }
 
 /** `host ident user`, or `vhost:port host ident user`, before `end`. A user name may contain spaces. */
@@ -142,18 +166,6 @@ export function unescaped(line: string, at: number, end: number): string {
 function tokenEnd(line: string, at: number): number {
   const end = line.indexOf(' ', at)
   return end < 0 ? line.length : end
-}
-
-/** Digits as a number; -1 for anything else. */
-export function wholeNumber(line: string, at: number, end: number): number {
-  if (end <= at || end - at > 15) return -1
-  let value = 0
-  for (let index = at; index < end; index += 1) {
-    const digit = line.charCodeAt(index) - 0x30
-    if (!(digit >= 0 && digit <= 9)) return -1
-    value = value * 10 + digit
-  }
-  return value
 }
 
 function isAbsent(line: string, at: number, end: number): boolean {

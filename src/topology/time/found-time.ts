@@ -45,6 +45,20 @@ export class FoundTime {
     this.kind = 'none'
   }
 
+  /** Becomes what another one is. */
+  copyFrom(other: FoundTime): void {
+    this.kind = other.kind
+    this.year = other.year
+    this.month = other.month
+    this.day = other.day
+    this.hour = other.hour
+    this.minute = other.minute
+    this.second = other.second
+    this.offsetSeconds = other.offsetSeconds
+    this.epochSeconds = other.epochSeconds
+    this.fraction = other.fraction
+  }
+
   /** Sets an epoch; refuses one that is outside the span we believe. */
   setEpoch(seconds: number, fraction: string): boolean {
     if (!(seconds >= INSTANT_SECONDS_MIN && seconds <= INSTANT_SECONDS_MAX)) return false

@@ -1,0 +1,203 @@
+/**
+ * The text stage: reads the head that programs print before a message (time, level, process, thread, logger, place in
+ * the source) and leaves the message as the body. Fixed layouts are tried first, by the line's first character; then
+ * the general head. Text in which nothing is recognised stays the body, whole.
+ *
+ * A line inside a container's wrapping has its time already; its body then stays whole, so that no text is lost.
+ */
+
+import { z } from 'zod'
+import type { EventDraft } from '../event-draft.ts'
+import { defineStage } from '../stage.ts'
+import { TextHead } from '../text-head.ts'
+import type { TextLayout } from '../text-layouts.ts'
+import {
+  readAndroid,
+  readHdfs,
+  readHealthApp,
+  readHpc,
+  readJavaLogging,
+  readKlog,
+  readMongo,
+  readOldMysql,
+  readProxifier,
+  readRedis,
+  readRuby,
+  readSpark,
+  readSupercomputer,
+} from '../text-layouts.ts'
+import { FoundTime } from '../time/found-time.ts'
+import { countDigits, NO_TIME, scanAnyDate, scanEpoch, scanYearFirst } from '../time/scan-time.ts'
+import { readW3c } from '../w3c-log.ts'
+import { placeRequestAndStatus } from './access-log.ts'
+
+const OPEN = 0x5b
+const SPACE = 0x20
+const COLON = 0x3a
+const QUOTE = 0x22
+const DAY_SECONDS = 86400
+
+export const textStage = defineStage({
+  name: 'text',
+  summary: 'Reads the head of text lines: time, level, process, thread, logger; the message is the body.',
+  options: z.strictObject({}),
+  create: () => {
+    const head = new TextHead()
+    const time = new FoundTime()
+    return (draft) => {
+      if (draft.format !== 'text') return
+      const hadTime = draft.hasTime()
+      if (!readFixed(draft) && !readHead(draft, head, time)) return
+      if (draft.format !== 'text') return
+      if (hadTime) {
+        draft.body = draft.rest
+        draft.format = 'message'
+      } else if (typeof draft.body === 'string') leaveMessage(draft, draft.body)
+    }
+  },
+})
+
+/** A message of nothing but pairs (`2023-01-02 12:00:00 level=info msg=x`) is for the logfmt stage. */
+function leaveMessage(draft: EventDraft, message: string): void {
+  draft.rest = message
+  draft.format = draft.severityText === null && /^[A-Za-z_][\w.-]{0,63}=/.test(message) ? 'logfmt' : 'message'
+}
+
+const NONE: readonly TextLayout[] = []
+/** Layouts of lines that start with so many digits. */
+const BY_DIGIT_COUNT: readonly (readonly TextLayout[])[] = [
+  NONE,
+  NONE,
+  [readSpark, readAndroid],
+  NONE,
+  [readAndroid, readMongo, readW3c],
+  NONE,
+  [readHdfs, readOldMysql],
+  NONE,
+  [readHealthApp],
+]
+
+function readFixed(draft: EventDraft): boolean {
+  const text = draft.rest
+  const first = text.charCodeAt(0)
+  if (first >= 0x30 && first <= 0x39) {
+    const count = countDigits(text, 0, 9)
+    for (const layout of BY_DIGIT_COUNT[count] ?? NONE) if (layout(draft)) return true
+    return text.charCodeAt(count) === COLON
+      ? readRedis(draft)
+      : text.charCodeAt(count) === SPACE && readHpc(draft)
+  }
+  if (first === OPEN) return readProxifier(draft)
+  const second = text.charCodeAt(1)
+  if (second >= 0x30 && second <= 0x39) return readKlog(draft)
+  if (second === 0x2c) return readRuby(draft)
+  if ((first >= 0x41 && first <= 0x5a) || first === 0x2d)
+    return readJavaLogging(draft) || readSupercomputer(draft)
+  return false
+}
+
+function readHead(draft: EventDraft, head: TextHead, time: FoundTime): boolean {
+  const text = draft.rest
+  const start = text.charCodeAt(0) === OPEN ? 1 : 0
+  const timeEnd = scanLineTime(draft, text, start, time)
+  if (timeEnd !== NO_TIME) return takeHead(draft, head, time, { timeEnd, isOpen: start === 1 })
+  return readPrefixed(draft, head, time) || readLevelFirst(draft, head, time)
+}
+
+function takeHead(
+  draft: EventDraft,
+  head: TextHead,
+  time: FoundTime,
+  place: { readonly timeEnd: number; readonly isOpen: boolean },
+): boolean {
+  const messageAt = head.read(draft, place.timeEnd, { isOpen: place.isOpen })
+  // The bracket around the time never closed: then it is no bracket around the time.
+  if (place.isOpen && messageAt === place.timeEnd) return false
+  if (!draft.hasTime()) draft.foundTime.copyFrom(time)
+  const text = draft.rest
+  if (place.isOpen && text.charCodeAt(messageAt) === QUOTE && placeRequestAndStatus(draft, text, messageAt)) {
+    draft.body = text
+    draft.rest = text
+    draft.format = 'done'
+    return true
+  }
+  draft.body = text.slice(messageAt)
+  return true
+}
+
+/** A date, or an epoch that is not later than a day after the record: other numbers of ten digits are just numbers. */
+function scanLineTime(draft: EventDraft, text: string, at: number, time: FoundTime): number {
+  const end = scanAnyDate(text, at, time)
+  if (end !== NO_TIME) return end
+  const epochEnd = scanEpoch(text, at, time)
+  if (epochEnd === NO_TIME) return NO_TIME
+  const next = text.charCodeAt(epochEnd)
+  const isPlausible = time.epochSeconds <= draft.recordTimestampMs / 1000 + DAY_SECONDS
+  return isPlausible && (next === SPACE || next === 0x09 || next === 0x5d) ? epochEnd : NO_TIME
+}
+
+const BALANCER_PROTOCOLS: ReadonlySet<string> = new Set(['http', 'https', 'h2', 'grpcs', 'ws', 'wss', 'tls'])
+
+/**
+ * One word before the time: the file a line came from (`nova-api.log.1.2017-05-16_13:53:08 2017-05-16 00:00:00.008 …`),
+ * a load balancer's protocol, or HAProxy's `10.0.1.2:33317 [06/Feb/2009:12:14:14.655] …`.
+ */
+function readPrefixed(draft: EventDraft, head: TextHead, time: FoundTime): boolean {
+  const text = draft.rest
+  const space = text.indexOf(' ')
+  if (space <= 0 || space > 255) return false
+  const word = text.slice(0, space)
+  if (word.includes('.log') || word.includes('.out')) {
+    const timeEnd = scanYearFirst(text, space + 1, time)
+    if (timeEnd === NO_TIME) return false
+    draft.attributes.setIfAbsent('log.file.name', word)
+    return takeHead(draft, head, time, { timeEnd, isOpen: false })
+  }
+  if (BALANCER_PROTOCOLS.has(word)) {
+    if (scanYearFirst(text, space + 1, time) === NO_TIME) return false
+  } else if (text.charCodeAt(space + 1) !== OPEN || !/:\d{1,5}$/.test(word)) {
+    return false
+  } else if (text.charCodeAt(space + 4) !== 0x2f || scanAnyDate(text, space + 2, time) === NO_TIME) {
+    return false
+  }
+  // The columns behind it are the message: nothing of the line is cut off.
+  if (!draft.hasTime()) draft.foundTime.copyFrom(time)
+  draft.body = text
+  return true
+}
+
+/** `INFO 2023-01-02 12:00:00 message`, `[ERROR] message`, `WARNING:root:message`, `12:00:00.123 [main] INFO message`. */
+function readLevelFirst(draft: EventDraft, head: TextHead, time: FoundTime): boolean {
+  const text = draft.rest
+  const clock = /^\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?=[ \t])/.exec(text.slice(0, 24))
+  if (clock !== null) {
+    // A time of day is no instant; only the level is taken, and the body keeps it all.
+    head.read(draft, clock[0].length, { isOpen: false })
+    draft.body = text
+    return true
+  }
+  const { end, isSetOff } = head.readLeadingLevel(draft)
+  if (end === 0) return false
+  const level = head.level
+  const isBracket = text.charCodeAt(end) === OPEN
+  let timeAt = isBracket ? end + 1 : end
+  let timeEnd = scanAnyDate(text, timeAt, time)
+  if (timeEnd === NO_TIME && isBracket) {
+    // `INFO  [main] 2023-01-02 12:00:00,123 File.java:12 - message`
+    const close = text.indexOf('] ', end)
+    timeAt = close + 2
+    timeEnd = close < 0 ? NO_TIME : scanAnyDate(text, timeAt, time)
+    if (timeEnd !== NO_TIME) draft.attributes.setIfAbsent('thread.name', text.slice(end + 1, close).trim())
+  }
+  if (timeEnd === NO_TIME) {
+    if (!isSetOff) return false
+    draft.foundLevel(level, 'word')
+    draft.body = text.slice(end)
+    return true
+  }
+  draft.foundLevel(level, 'word')
+  if (text.charCodeAt(timeEnd) === 0x5d) timeEnd += 1
+  if (!draft.hasTime()) draft.foundTime.copyFrom(time)
+  draft.body = text.slice(timeEnd).replace(/^[\s:|,-]+(?=\S)/, '')
+  return true
+}
