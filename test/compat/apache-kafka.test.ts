@@ -1,11 +1,18 @@
+import kafkajs from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { KafkaCluster } from '../../src/kafka/cluster.ts'
 import { Fetcher } from '../../src/kafka/fetcher.ts'
+import type { GroupMemberOptions } from '../../src/kafka/group-member.ts'
+import { GroupMember } from '../../src/kafka/group-member.ts'
+import { fetchCommittedOffsets } from '../../src/kafka/group-offsets.ts'
 import { listOffsets } from '../../src/kafka/offsets.ts'
 import { Producer } from '../../src/kafka/producer.ts'
 import { batchOf, openCluster, readValues } from '../kafka/support.ts'
 import type { ApacheKafka } from '../support/apache-kafka.ts'
 import { canRunApacheKafka, startApacheKafka } from '../support/apache-kafka.ts'
+import { eventually } from '../support/eventually.ts'
+
+const { AssignerProtocol, Kafka, logLevel } = kafkajs
 
 describe.runIf(canRunApacheKafka())('the raw client against Apache Kafka', () => {
   let kafka: ApacheKafka
@@ -109,4 +116,108 @@ describe.runIf(canRunApacheKafka())('the raw client against Apache Kafka', () =>
     })
     await Promise.all([lenient.stop(), strict.stop(), producer.stop()])
   })
+
+  describe('a consumer group', () => {
+    test('divides the partitions, and gives everything to the one who stays', async () => {
+      await cluster.ensureTopic('shared', { partitionCount: 4 })
+      const first = recordingMember(cluster, { groupId: 'dividing', topics: ['shared'] })
+      await eventually('one member has all', () => first.partitions().length === 4)
+      const second = recordingMember(cluster, { groupId: 'dividing', topics: ['shared'] })
+      await eventually('two members have two each', () => {
+        return first.partitions().length === 2 && second.partitions().length === 2
+      })
+      expect([...first.partitions(), ...second.partitions()].toSorted()).toEqual(
+        [0, 1, 2, 3].map((partition) => `shared-${partition}`),
+      )
+      await second.member.stop()
+      await eventually('the first has all again', () => first.partitions().length === 4, { withinMs: 3_000 })
+      expect(second.calls.at(-1)).toBe('revoked')
+      await first.member.stop()
+    })
+
+    test('reads a topic that appears and matches within about a second', async () => {
+      const reader = recordingMember(cluster, {
+        groupId: 'pattern',
+        topics: (names) => names.filter((name) => name.startsWith('appearing.')),
+      })
+      await eventually('joined with nothing', () => reader.member.status().state === 'stable')
+      const startedAt = performance.now()
+      await cluster.ensureTopic('appearing.one', { partitionCount: 2 })
+      await eventually('both partitions', () => reader.partitions().length === 2)
+      expect(performance.now() - startedAt).toBeLessThan(2_000)
+      await reader.member.stop()
+    })
+
+    test('keeps commits, and can be described by other tools', async () => {
+      await cluster.ensureTopic('committed', { partitionCount: 2 })
+      const reader = recordingMember(cluster, { groupId: 'committing', topics: ['committed'] })
+      await eventually('assigned', () => reader.partitions().length === 2)
+      await reader.member.commit([{ topic: 'committed', partition: 1, offset: 7, metadata: 'noted' }])
+      expect(await fetchCommittedOffsets(cluster, 'committing', null)).toEqual([
+        { topic: 'committed', partition: 1, offset: 7, metadata: 'noted' },
+      ])
+      expect((await reader.member.committed([{ topic: 'committed', partition: 0 }]))[0]?.offset).toBe(-1)
+      const admin = new Kafka({ brokers: kafka.bootstrapServers, logLevel: logLevel.NOTHING }).admin()
+      const { groups } = await admin.describeGroups(['committing'])
+      await admin.disconnect()
+      const described = groups[0]?.members[0]
+      expect(groups[0]).toMatchObject({ state: 'Stable', protocolType: 'consumer', protocol: 'sticky' })
+      expect(
+        AssignerProtocol.MemberAssignment.decode(described?.memberAssignment as Buffer)?.assignment,
+      ).toEqual({
+        committed: [0, 1],
+      })
+      await reader.member.stop()
+    })
+
+    test('refuses the commit of a member that was put out', async () => {
+      await cluster.ensureTopic('fenced', { partitionCount: 1 })
+      const topics = ['fenced']
+      const zombie = recordingMember(cluster, { groupId: 'fencing', topics, groupInstanceId: 'one' })
+      await eventually('assigned', () => zombie.partitions().length === 1)
+      const successor = recordingMember(cluster, { groupId: 'fencing', topics, groupInstanceId: 'one' })
+      await eventually('the successor is assigned', () => successor.partitions().length === 1)
+      await expect(
+        zombie.member.commit([{ topic: 'fenced', partition: 0, offset: 5 }]),
+      ).rejects.toMatchObject({
+        code: 'GS_KAFKA_RESPONSE',
+      })
+      await eventually('the zombie stops', () => zombie.member.status().state === 'failed')
+      expect(zombie.calls.at(-1)).toBe('failed')
+      expect(zombie.calls).toContain('lost')
+      await Promise.all([zombie.member.stop(), successor.member.stop()])
+    })
+  })
 })
+
+interface RecordingMember {
+  readonly member: GroupMember
+  /** What was told, in order. */
+  readonly calls: string[]
+  /** What is assigned right now, as `topic-partition`. */
+  partitions(): readonly string[]
+}
+
+function recordingMember(cluster: KafkaCluster, options: GroupMemberOptions): RecordingMember {
+  const member = new GroupMember(cluster, { heartbeatIntervalMs: 100, topicsPollMs: 200, ...options })
+  const calls: string[] = []
+  let partitions: readonly string[] = []
+  member.start({
+    onAssigned(assigned) {
+      calls.push('assigned')
+      partitions = assigned.map(({ topic, partition }) => `${topic}-${partition}`)
+    },
+    onRevoked() {
+      calls.push('revoked')
+      partitions = []
+    },
+    onLost() {
+      calls.push('lost')
+      partitions = []
+    },
+    onFailed() {
+      calls.push('failed')
+    },
+  })
+  return { member, calls, partitions: () => partitions }
+}
