@@ -74,7 +74,8 @@ export function rawExchange(
     silentMs = 150,
     waitMs = 5_000,
     end = false,
-  }: { pieceDelayMs?: number; silentMs?: number; waitMs?: number; end?: boolean } = {},
+    untilClosed = false,
+  }: { pieceDelayMs?: number; silentMs?: number; waitMs?: number; end?: boolean; untilClosed?: boolean } = {},
 ): Promise<RawAnswer> {
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port })
@@ -96,10 +97,12 @@ export function rawExchange(
     }
     const limit = setTimeout(finish, waitMs)
     socket.on('error', () => {})
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       received.push(chunk)
       clearTimeout(silence)
-      silence = setTimeout(finish, silentMs)
+      // An answer that keeps the connection open is over when it is complete; one that closes it, when it closes.
+      if (!untilClosed && isWholeKeepAliveAnswer(Buffer.concat(received).toString('latin1'))) finish()
+      else if (!untilClosed) silence = setTimeout(finish, silentMs)
     })
     socket.on('close', () => {
       closed = true
@@ -108,13 +111,21 @@ export function rawExchange(
     const send = async () => {
       for (const piece of pieces) {
         if (socket.destroyed) return
-        socket.write(piece)
+        socket.write(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece)
         if (pieceDelayMs > 0) await new Promise((wake) => setTimeout(wake, pieceDelayMs))
       }
       if (end) socket.end()
     }
     socket.on('connect', () => void send())
   })
+}
+
+function isWholeKeepAliveAnswer(text: string): boolean {
+  const headEnd = text.indexOf('\r\n\r\n')
+  const headText = text.slice(0, headEnd).toLowerCase()
+  const length = /\r\ncontent-length: (\d+)/.exec(headText)?.[1]
+  if (headEnd < 0 || length === undefined || headText.includes('connection: close')) return false
+  return text.length >= headEnd + 4 + Number(length)
 }
 
 /** A request's head, with Host; the body is the caller's. */

@@ -12,8 +12,11 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import type { Clock } from '../../core/clock.ts'
 import type { HttpLimits } from './http-limits.ts'
-import type { HttpRefusal } from './http-refusal.ts'
+import type { HttpRefusal, HttpRefusalCode } from './http-refusal.ts'
 import { expectsContinue } from './http-server.ts'
+
+/** Refusals after which nothing more is read from the connection, whatever is left of the request. */
+const CLOSING: ReadonlySet<HttpRefusalCode> = new Set(['stopping', 'headers_too_large', 'too_many_pipelined'])
 
 /** Takes the reply over from fastify. The connection stays open only when nothing of the request is left on it. */
 export function answerRefusal(
@@ -29,7 +32,7 @@ export function answerRefusal(
     return
   }
   const bodyRead = request.complete || hasNoBody(request)
-  const close = !bodyRead || refusal.code === 'stopping' || refusal.code === 'headers_too_large'
+  const close = !bodyRead || CLOSING.has(refusal.code)
   const body = refusal.toJson()
   response.statusCode = refusal.status
   response.setHeader('content-type', 'application/json')
