@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { crcImplementation, crcOf, pureCrcOf } from '../../src/batch/crc32c.ts'
-import { bytesUpTo, fuzz } from './support.ts'
+import { bytesUpTo, fuzz } from './fuzzing.ts'
 
 test('both implementations give the published check values of RFC 3720', () => {
   const ascending = Buffer.from(Array.from({ length: 32 }, (_, index) => index))

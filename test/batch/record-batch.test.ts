@@ -19,7 +19,8 @@ import {
   readBatchHeader,
 } from '../../src/batch/record-batch.ts'
 import { isFailure } from '../../src/core/errors.ts'
-import { batchOf, codeOf, fuzz, plainRecords, recordsOf } from './support.ts'
+import { fuzz } from './fuzzing.ts'
+import { batchOf, codeOf, plainRecords, recordsOf } from './samples.ts'
 
 const sample = () => batchOf(plainRecords(3), { producerId: 7, producerEpoch: 1, baseSequence: 5 })
 const check = (batch: Buffer) => codeOf(() => checkBatch(batch, 0, batch.length))

@@ -11,7 +11,8 @@ import {
   writeVarlong,
   zigzag,
 } from '../../src/batch/varint.ts'
-import { codeOf, fuzz } from './support.ts'
+import { fuzz } from './fuzzing.ts'
+import { codeOf } from './samples.ts'
 
 const safeInteger = fc.oneof(fc.maxSafeInteger(), fc.integer(), fc.integer({ min: -70, max: 70 }))
 

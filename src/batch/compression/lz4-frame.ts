@@ -7,6 +7,7 @@
  * The frame is taken apart here and not by the library, whose frame reader cannot be bounded.
  */
 
+import { strict as assert } from 'node:assert'
 import { compressSync } from 'lz4-napi'
 import { batchTooLarge, corruptBatch } from '../batch-error.ts'
 import { inflateLz4Block, lz4BlockInflatedBytes } from './lz4-block.ts'
@@ -61,7 +62,9 @@ interface Frame {
 export function inflateLz4(packed: Buffer, inflatedBytesMax: number): Buffer {
   const inflatedBytes = walkFrames(packed, inflatedBytesMax, null)
   const output = Buffer.allocUnsafeSlow(inflatedBytes)
-  walkFrames(packed, inflatedBytesMax, output)
+  const writtenBytes = walkFrames(packed, inflatedBytesMax, output)
+  // The buffer was not cleared: no byte of it may be given out that was not written.
+  assert.equal(writtenBytes, inflatedBytes, 'LZ4 blocks inflate to what was measured')
   return output
 }
 

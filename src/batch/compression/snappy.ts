@@ -7,6 +7,7 @@
  *     82 'SNAPPY' 00 | version int32 | compatible version int32 | { length int32 | raw block } …
  */
 
+import { strict as assert } from 'node:assert'
 import { compressSync, uncompressSync } from 'snappy'
 import { batchTooLarge, corruptBatch } from '../batch-error.ts'
 
@@ -41,13 +42,18 @@ export function inflateSnappy(packed: Buffer, inflatedBytesMax: number): Buffer 
     checkTotal(declaredBytes(packed, 0, packed.length), inflatedBytesMax)
     return inflateBlock(packed)
   }
-  const blocks = xerialBlocks(packed, inflatedBytesMax)
+  const { blocks, total } = xerialBlocks(packed, inflatedBytesMax)
   if (blocks.length === 1) return inflateBlock(blocks[0])
-  return Buffer.concat(blocks.map(inflateBlock))
+  const output = Buffer.allocUnsafeSlow(total)
+  let at = 0
+  for (const block of blocks) at += inflateBlock(block).copy(output, at)
+  // The buffer was not cleared: no byte of it may be given out that was not written.
+  assert.equal(at, total, 'snappy blocks inflate to what they declare')
+  return output
 }
 
 /** Cuts the framed blocks apart and adds up what they declare. */
-function xerialBlocks(packed: Buffer, inflatedBytesMax: number): Buffer[] {
+function xerialBlocks(packed: Buffer, inflatedBytesMax: number): { blocks: Buffer[]; total: number } {
   const blocks: Buffer[] = []
   let total = 0
   let at = XERIAL_HEADER.length
@@ -66,7 +72,7 @@ function xerialBlocks(packed: Buffer, inflatedBytesMax: number): Buffer[] {
     blocks.push(packed.subarray(at, at + blockBytes))
     at += blockBytes
   }
-  return blocks
+  return { blocks, total }
 }
 
 /** The size that the raw block [at, end) declares: an unsigned 32-bit varint. */

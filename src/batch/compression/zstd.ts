@@ -23,26 +23,29 @@ export function compressZstd(plain: Buffer): Buffer {
   return zstdCompressSync(plain)
 }
 
-/** Inflates every frame. Throws `GS_BATCH_TOO_LARGE` over `inflatedBytesMax`, `GS_BATCH_CORRUPT` when damaged. */
+/**
+ * Inflates every frame. What the headers declare is added up over all frames before the first is inflated. Throws
+ * `GS_BATCH_TOO_LARGE` over `inflatedBytesMax`, `GS_BATCH_CORRUPT` when damaged.
+ */
 export function inflateZstd(packed: Buffer, inflatedBytesMax: number): Buffer {
-  const parts: Buffer[] = []
-  let total = 0
+  const frames: FrameExtent[] = []
+  let declaredBytes = 0
   let at = 0
   do {
     const frame = walkFrame(packed, at)
-    if (frame.bytesMin > inflatedBytesMax - total) throw tooLarge(total + frame.bytesMin, inflatedBytesMax)
-    if (frame.bytesMax > 0) {
-      const part = inflateFrame(
-        packed.subarray(at, frame.end),
-        frame.bytesMax,
-        inflatedBytesMax - total,
-        inflatedBytesMax,
-      )
-      total += part.length
-      parts.push(part)
-    }
+    declaredBytes += frame.bytesMin
+    if (declaredBytes > inflatedBytesMax) throw tooLarge(declaredBytes, inflatedBytesMax)
+    if (frame.bytesMax > 0) frames.push(frame)
     at = frame.end
   } while (at < packed.length)
+
+  const parts: Buffer[] = []
+  let bytesLeft = inflatedBytesMax
+  for (const { start, end, bytesMax } of frames) {
+    const part = inflateFrame(packed.subarray(start, end), bytesMax, bytesLeft, inflatedBytesMax)
+    bytesLeft -= part.length
+    parts.push(part)
+  }
   return parts.length === 1 ? parts[0] : Buffer.concat(parts)
 }
 
@@ -67,6 +70,7 @@ function inflateFrame(frame: Buffer, bytesMax: number, bytesLeft: number, inflat
 }
 
 interface FrameExtent {
+  readonly start: number
   readonly end: number
   /** The frame inflates to at least and at most so many bytes, by its headers; both 0 for a skippable frame. */
   readonly bytesMin: number
@@ -74,14 +78,15 @@ interface FrameExtent {
 }
 
 /** Reads the header of the frame at `at` and steps over its blocks. */
-function walkFrame(packed: Buffer, at: number): FrameExtent {
+function walkFrame(packed: Buffer, start: number): FrameExtent {
+  let at = start
   need(packed, at, 5)
   const magic = packed.readUInt32LE(at)
   if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
     need(packed, at, 8)
     const skippedBytes = packed.readUInt32LE(at + 4)
     need(packed, at + 8, skippedBytes)
-    return { end: at + 8 + skippedBytes, bytesMin: 0, bytesMax: 0 }
+    return { start, end: at + 8 + skippedBytes, bytesMin: 0, bytesMax: 0 }
   }
   if (magic !== FRAME_MAGIC) throw damaged('it does not start with the frame magic', at)
   const descriptor = packed[at + 4]
@@ -137,12 +142,13 @@ function walkFrame(packed: Buffer, at: number): FrameExtent {
     need(packed, at, 4)
     at += 4
   }
-  if (contentBytes === null) return { end: at, bytesMin, bytesMax }
+  if (contentBytes === null) return { start, end: at, bytesMin, bytesMax }
   // A claim that the blocks cannot keep is damage, but one over the limit is first of all over the limit: the claim goes
   // into the lower bound, and the decoder finds the rest.
-  if (contentBytes > bytesMax) return { end: at, bytesMin: contentBytes, bytesMax: Math.max(bytesMax, 1) }
+  if (contentBytes > bytesMax)
+    return { start, end: at, bytesMin: contentBytes, bytesMax: Math.max(bytesMax, 1) }
   if (contentBytes < bytesMin) throw damaged('its blocks hold more than its stated size', at)
-  return { end: at, bytesMin: contentBytes, bytesMax: contentBytes }
+  return { start, end: at, bytesMin: contentBytes, bytesMax: contentBytes }
 }
 
 function readContentSize(packed: Buffer, at: number, fieldBytes: number): number | null {

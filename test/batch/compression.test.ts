@@ -1,0 +1,179 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { compress, inflate } from '../../src/batch/compression/codecs.ts'
+import { compressLz4 } from '../../src/batch/compression/lz4-frame.ts'
+import { xxHash32 } from '../../src/batch/compression/xxhash32.ts'
+import type { Compression } from '../../src/batch/record-batch.ts'
+import { COMPRESSION } from '../../src/batch/record-batch.ts'
+import { seededRandom } from '../../src/core/random.ts'
+import { bytesUpTo, fuzz } from './fuzzing.ts'
+import { codeOf } from './samples.ts'
+
+const CODECS = Object.entries(COMPRESSION).filter(([name]) => name !== 'none')
+const LIMIT = 1 << 20
+
+/** Plain bytes that make codecs work: noise, runs, repeated pieces, and sizes around the block sizes. */
+const plainBytes = fc.oneof(
+  bytesUpTo(2_000),
+  fc
+    .array(fc.tuple(bytesUpTo(40), fc.integer({ min: 1, max: 3_000 })), { minLength: 1, maxLength: 6 })
+    .map((pieces) => Buffer.concat(pieces.flatMap(([piece, times]) => Array<Buffer>(times).fill(piece)))),
+  fc
+    .tuple(fc.constantFrom(32_768, 65_536, 131_072), fc.integer({ min: -2, max: 2 }), fc.nat(255))
+    .map(([size, around, fill]) => Buffer.alloc(size + around, fill)),
+)
+
+for (const [name, codec] of CODECS) {
+  describe(name, () => {
+    test('any bytes come back, within exactly their size as the limit', () => {
+      fuzz(
+        80,
+        fc.property(plainBytes, (plain) => {
+          const packed = compress(codec, plain)
+          expect(inflate(codec, packed, Math.max(plain.length, 1)).equals(plain)).toBe(true)
+          if (plain.length > 1) {
+            expect(codeOf(() => inflate(codec, packed, plain.length - 1))).toBe('GS_BATCH_TOO_LARGE')
+          }
+        }),
+      )
+    })
+
+    test('a stream cut off anywhere is GS_BATCH_CORRUPT, or less than the whole', () => {
+      const plain = Buffer.from('some text, some more text, '.repeat(30))
+      const packed = compress(codec, plain)
+      for (let bytes = 0; bytes < packed.length; bytes += 1) {
+        const outcome = codeOf(() => {
+          const inflated = inflate(codec, packed.subarray(0, bytes), LIMIT)
+          expect(inflated.length).toBeLessThan(plain.length)
+        })
+        // The framing of snappy has no end mark: cut at its start it is an empty stream, as it is for snappy-java.
+        expect(outcome).toBe(codec === COMPRESSION.snappy && bytes === 16 ? 'returned' : 'GS_BATCH_CORRUPT')
+      }
+    })
+
+    test('any damage gives bytes within the limit or a declared failure', () => {
+      fuzz(
+        400,
+        fc.property(
+          plainBytes,
+          fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+          (plain, changes) => {
+            const packed = Buffer.from(compress(codec, plain.subarray(0, 3_000)))
+            for (const [position, byte] of changes) packed[position % packed.length] = byte
+            expectBytesOrFailure(codec, packed)
+          },
+        ),
+      )
+    })
+
+    test('any bytes at all give bytes within the limit or a declared failure', () => {
+      const starts: Record<string, string> = {
+        gzip: '1f8b0800000000000003',
+        snappy: '82534e41505059000000000100000001',
+        lz4: '04224d18604082',
+        zstd: '28b52ffd',
+      }
+      fuzz(
+        800,
+        fc.property(fc.boolean(), bytesUpTo(120), (started, bytes) => {
+          const start = Buffer.from(started ? starts[name] : '', 'hex')
+          expectBytesOrFailure(codec, Buffer.concat([start, bytes]))
+        }),
+      )
+    })
+  })
+}
+
+function expectBytesOrFailure(codec: Compression, packed: Buffer): void {
+  const code = codeOf(() => expect(inflate(codec, packed, 10_000).length).toBeLessThanOrEqual(10_000))
+  expect(['returned', 'GS_BATCH_CORRUPT', 'GS_BATCH_TOO_LARGE']).toContain(code)
+}
+
+test('a codec from 5 to 7 is GS_BATCH_UNSUPPORTED_COMPRESSION both ways', () => {
+  for (const codec of [5, 6, 7]) {
+    expect(codeOf(() => inflate(codec as Compression, Buffer.alloc(1), 1))).toBe(
+      'GS_BATCH_UNSUPPORTED_COMPRESSION',
+    )
+    expect(codeOf(() => compress(codec as Compression, Buffer.alloc(1)))).toBe(
+      'GS_BATCH_UNSUPPORTED_COMPRESSION',
+    )
+  }
+})
+
+test('xxHash32 gives its published values', () => {
+  const cases: [string, number][] = [
+    ['', 0x02cc5d05],
+    ['a', 0x550d7456],
+    ['abc', 0x32d153ff],
+    ['Nobody inspects the spammish repetition', 0xe2293b2f],
+  ]
+  for (const [text, hash] of cases) expect(xxHash32(Buffer.from(text), 0, text.length)).toBe(hash)
+})
+
+describe('LZ4 frames', () => {
+  const packed = compressLz4(Buffer.from('abcabcabc'.repeat(100)))
+  const inflateLz4 = (bytes: Buffer) => codeOf(() => inflate(COMPRESSION.lz4, bytes, LIMIT))
+  const changed = (at: number, byte: number) => {
+    const bytes = Buffer.from(packed)
+    bytes[at] = byte
+    return bytes
+  }
+
+  test('a block that does not shrink is stored as it is', () => {
+    const noise = seededRandom(1).bytes(500)
+    const stored = compressLz4(noise)
+    expect(stored.readUInt32LE(7)).toBe((0x80000000 | 500) >>> 0)
+    expect(inflate(COMPRESSION.lz4, stored, LIMIT)).toEqual(noise)
+  })
+
+  test('a wrong header checksum, version, block size or reserved bit, or a dictionary, is GS_BATCH_CORRUPT', () => {
+    expect(inflateLz4(packed)).toBe('returned')
+    for (const [at, byte] of [
+      [0, 0x03],
+      [4, 0xa0],
+      [4, 0x62],
+      [4, 0x61],
+      [5, 0x30],
+      [5, 0xc0],
+      [6, 0x83],
+    ]) {
+      expect(inflateLz4(changed(at, byte))).toBe('GS_BATCH_CORRUPT')
+    }
+  })
+
+  test('a match that reaches before the block is GS_BATCH_CORRUPT where blocks are independent', () => {
+    // One literal, then a match 2 back, then the closing literals.
+    const block = Buffer.from('1061020050616161616 1'.replace(' ', ''), 'hex')
+    const size = Buffer.alloc(4)
+    size.writeUInt32LE(block.length)
+    const frame = Buffer.concat([packed.subarray(0, 7), size, block, Buffer.alloc(4)])
+    expect(inflateLz4(frame)).toBe('GS_BATCH_CORRUPT')
+  })
+
+  test('skippable frames are skipped', () => {
+    const skippable = Buffer.from('5a2a4d1803000000aabbcc', 'hex')
+    expect(inflate(COMPRESSION.lz4, Buffer.concat([skippable, packed, skippable]), LIMIT)).toHaveLength(900)
+  })
+})
+
+describe('zstd frames', () => {
+  const inflateZstd = (hex: string) => codeOf(() => inflate(COMPRESSION.zstd, Buffer.from(hex, 'hex'), LIMIT))
+
+  test('a reserved bit, a dictionary, a reserved block type or a block over the window is GS_BATCH_CORRUPT', () => {
+    for (const hex of [
+      '28b52ffd0800010000', // reserved bit
+      '28b52ffd010005010000', // dictionary 5
+      '28b52ffd0000070000', // block type 3
+      '28b52ffd000001ffff', // raw block of 2 MiB
+      '28b52ffd2005090000aabb', // 5 bytes stated, 1 held
+    ]) {
+      expect(inflateZstd(hex)).toBe('GS_BATCH_CORRUPT')
+    }
+  })
+
+  test('empty and skippable frames make no bytes', () => {
+    expect(
+      inflate(COMPRESSION.zstd, Buffer.from('502a4d1801000000ff28b52ffd2000010000', 'hex'), LIMIT),
+    ).toHaveLength(0)
+  })
+})
