@@ -185,7 +185,7 @@ export class App {
 
   /** All threads' metrics on one page. A thread that does not answer is left out; the page says so by its absence. */
   async metrics(): Promise<string> {
-    const threads = this.#supervisors().map(async (supervisor) => await supervisor.handle?.metricsJson())
+    const threads = this.threads.map(async (supervisor) => await supervisor.handle?.metricsJson())
     const answers = await Promise.all(threads.map((answer) => answer.catch(() => undefined)))
     const own = await this.#context.registry.getMetricsAsJSON()
     return formatMetrics([own, ...answers.filter((answer) => answer !== undefined)])
@@ -210,14 +210,15 @@ export class App {
         bootstrapServers: this.#broker?.bootstrapServers ?? config.kafka.bootstrapServers,
         isEmbedded: this.#broker !== null,
       },
-      threads: this.#supervisors().map((supervisor) => supervisor.status()),
+      threads: this.threads.map((supervisor) => supervisor.status()),
       broker,
       ingress: this.#ingress?.status() ?? null,
       processor,
     }
   }
 
-  #supervisors(): readonly ThreadSupervisor[] {
+  /** The worker threads there are. */
+  get threads(): readonly ThreadSupervisor[] {
     return [...(this.#broker ? [this.#broker.supervisor] : []), ...(this.#processor?.supervisors ?? [])]
   }
 

@@ -61,6 +61,7 @@ export function topicsCommand({ terminal }: CommandContext): Command {
 /** Connected only for as long as `work` takes. */
 async function withAdmin<Value>(config: Config, work: (admin: Admin) => Promise<Value>): Promise<Value> {
   const { Kafka, logLevel } = await import('kafkajs')
+  silenceTimerWarnings()
   const configured = config.kafka.bootstrapServers
   const brokers = configured.length > 0 ? [...configured] : [`${config.broker.host}:${config.broker.port}`]
   const kafka = new Kafka({
@@ -123,4 +124,16 @@ async function readTopics(
     })
   }
   return rows
+}
+
+/** kafkajs computes negative delays, and Node warns of each on standard error; nothing is wrong, and nobody can act on it. */
+function silenceTimerWarnings(): void {
+  const emitWarning = process.emitWarning.bind(process) as (...args: unknown[]) => void
+  process.emitWarning = (...args: unknown[]) => {
+    const [warning, name] = args
+    const isTimer =
+      name === 'TimeoutNegativeWarning' ||
+      (warning instanceof Error && warning.name === 'TimeoutNegativeWarning')
+    if (!isTimer) emitWarning(...args)
+  }
 }
