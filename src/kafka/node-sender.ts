@@ -23,6 +23,8 @@ export interface NodeSenderOptions {
   readonly connect: () => Promise<BrokerConnection>
   /** How long the broker may wait for its replicas, for this request. */
   readonly brokerWaitMs: (batches: readonly ProduceBatch[]) => number
+  /** A batch leaves its queue for a request. */
+  readonly onTake: (queue: PartitionQueue, batch: ProduceBatch) => void
   /** One batch's outcome: the broker's answer, null for acks=0, or the failure of the whole request. */
   readonly onOutcome: (
     queue: PartitionQueue,
@@ -132,6 +134,7 @@ export class NodeSender {
       const batch = queue.take()
       assert(batch === next, 'the batch that was looked at is the one taken')
       queue.nodeId = nodeId
+      this.#options.onTake(queue, batch)
       bytes += batch.bytes.length
       sendings.push({ queue, batch })
       // To the end of the list: every partition gets its turn.

@@ -8,6 +8,7 @@
  */
 
 import type { ProduceBatch } from './produce-batch.ts'
+import type { SequenceChain } from './producer-identity.ts'
 
 export class PartitionQueue {
   readonly topic: string
@@ -22,6 +23,10 @@ export class PartitionQueue {
   nodeId = -1
   /** Node whose sender has the partition in its list; null when none has, so that it can be routed (again). */
   routedNodeId: number | null = null
+  /** The producer id and sequences of an idempotent producer's batches; null until one is needed. */
+  chain: SequenceChain | null = null
+  /** A chain has broken before: the next one needs a producer id that was never used here. */
+  needsOwnId = false
   /** Failures since the last batch that was stored. */
   failureCount = 0
 
@@ -89,6 +94,16 @@ export class PartitionQueue {
   stop(): void {
     this.#isStopped = true
     this.routedNodeId = null
+  }
+
+  /**
+   * The chain of sequences is broken: what certainly is not in the log goes out under a new one. The rest keeps its
+   * stamp, by which the broker can still say whether it has it.
+   */
+  breakChain(): void {
+    this.chain = null
+    this.needsOwnId = true
+    for (const batch of this.unsent()) if (!batch.possiblyPersisted) batch.isStamped = false
   }
 
   /** True when a batch sent before this one has come back and is not stored yet. */

@@ -29,6 +29,8 @@ export interface ProduceBatch {
   readonly resolve: (produced: Produced) => void
   readonly reject: (error: unknown) => void
   timer: Timer | null
+  /** It carries a producer id and sequence of ours, and is repeated with exactly these bytes. */
+  isStamped: boolean
   state: 'queued' | 'in flight' | 'settled'
   /** True while a socket may still read the bytes. */
   isOnSocket: boolean

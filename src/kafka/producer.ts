@@ -10,7 +10,9 @@
  * - A rejection carries `facts.possiblyPersisted`: false means that the batch is certainly not in the log.
  * - Memory is bounded by `bytesInFlightMax`: `send` refuses with GS_KAFKA_QUEUE_FULL, `waitForRoom` waits.
  *
- * Left to others: making batches (`batch/`), stamping them for idempotence (`idempotent-producer.ts`), choosing partitions.
+ * - With `idempotent`, a batch of our own is stored once however often it had to be sent (`producer-identity.ts`).
+ *
+ * Left to others: making batches (`batch/`), choosing partitions.
  */
 
 import { strict as assert } from 'node:assert'
@@ -33,6 +35,8 @@ import { NodeSender } from './node-sender.ts'
 import { PartitionQueue } from './partition-queue.ts'
 import type { Acks, ProduceBatch, Produced } from './produce-batch.ts'
 import { expiryOf } from './produce-batch.ts'
+import type { ProducerId } from './producer-identity.ts'
+import { IDEMPOTENT_IN_FLIGHT_MAX, initProducerId, SequenceChain } from './producer-identity.ts'
 
 export interface ProducerOptions {
   /** Who must have stored a batch before it is acknowledged. Default -1, all in-sync replicas. */
@@ -47,6 +51,11 @@ export interface ProducerOptions {
   readonly requestBytesMax: number
   /** Bytes of all batches held. Default 64 MiB. */
   readonly bytesInFlightMax: number
+  /**
+   * Stamps every batch with a producer id and sequence, so that a repeated one is stored once. The batches are changed in
+   * place; only for batches of our own. Implies acks -1 and at most 5 in flight per partition. Default false.
+   */
+  readonly idempotent: boolean
 }
 
 export interface SendOptions {
@@ -63,6 +72,7 @@ const DEFAULT_OPTIONS: Omit<ProducerOptions, 'inFlightPerPartitionMax'> = {
   inFlightMax: 5,
   requestBytesMax: 1024 * 1024,
   bytesInFlightMax: 64 * 1024 * 1024,
+  idempotent: false,
 }
 
 /** Part of our own request timeout that a broker may wait for its replicas: its answer must come before we hang up. */
@@ -77,6 +87,13 @@ const UNCERTAIN_CODES: ReadonlySet<number> = new Set<number>([
   KAFKA_ERROR.REQUEST_TIMED_OUT,
   KAFKA_ERROR.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
   KAFKA_ERROR.KAFKA_STORAGE_ERROR,
+])
+
+/** Answers by which a broker says that it does not know the producer id, or its epoch, any more. */
+const FORGOTTEN_CODES: ReadonlySet<number> = new Set<number>([
+  KAFKA_ERROR.UNKNOWN_PRODUCER_ID,
+  KAFKA_ERROR.INVALID_PRODUCER_EPOCH,
+  KAFKA_ERROR.INVALID_PRODUCER_ID_MAPPING,
 ])
 
 interface RoomWaiter {
@@ -94,6 +111,8 @@ export class Producer {
   readonly #unsettled = new Set<ProduceBatch>()
   readonly #roomWaiters: RoomWaiter[] = []
   readonly #idleWaiters: (() => void)[] = []
+  /** The producer id that all partitions start with. */
+  #sharedId: Promise<ProducerId> | null = null
   #bytesHeld = 0
   #serial = 0
   #retryCount = 0
@@ -101,10 +120,14 @@ export class Producer {
 
   constructor(cluster: KafkaCluster, options: Partial<ProducerOptions> = {}) {
     const merged = { ...DEFAULT_OPTIONS, ...options }
+    const perPartitionMax = options.inFlightPerPartitionMax ?? merged.inFlightMax
+    assert(!merged.idempotent || merged.acks === -1, 'idempotence needs acks of all in-sync replicas')
     this.#cluster = cluster
     this.#options = {
       ...merged,
-      inFlightPerPartitionMax: options.inFlightPerPartitionMax ?? merged.inFlightMax,
+      inFlightPerPartitionMax: merged.idempotent
+        ? Math.min(perPartitionMax, IDEMPOTENT_IN_FLIGHT_MAX)
+        : perPartitionMax,
     }
     this.#lane = cluster.openLane('produce')
   }
@@ -147,13 +170,14 @@ export class Producer {
       topic,
       partition,
       bytes: batch,
-      acks: options.acks ?? this.#options.acks,
+      acks: this.#options.idempotent ? -1 : (options.acks ?? this.#options.acks),
       serial: this.#serial++,
       deadlineAtMs: nowMs + timeoutMs,
       retryUntilMs: nowMs + retryMs,
       resolve,
       reject,
       timer: null,
+      isStamped: false,
       state: 'queued',
       isOnSocket: false,
       isExpired: false,
@@ -231,6 +255,11 @@ export class Producer {
   #route(queue: PartitionQueue): void {
     if (queue.routedNodeId !== null || queue.isStopped || queue.peek() === null) return
     if (queue.inFlightCount >= this.#options.inFlightPerPartitionMax) return
+    if (this.#options.idempotent && queue.chain === null) {
+      queue.stop()
+      if (queue.inFlightCount === 0) void this.#startChain(queue)
+      return
+    }
     // While batches are in flight the partition stays with their node, or a new leader could overtake the old one.
     const nodeId =
       queue.inFlightCount > 0 ? queue.nodeId : this.#cluster.leaderOf(queue.topic, queue.partition)
@@ -254,6 +283,9 @@ export class Producer {
       requestBytesMax,
       connect: () => this.#cluster.connectionTo(nodeId, this.#lane),
       brokerWaitMs: (batches) => this.#brokerWaitMs(batches),
+      onTake: (queue, batch) => {
+        if (!batch.isStamped) queue.chain?.stamp(batch)
+      },
       onOutcome: (queue, batch, outcome) => this.#onOutcome(queue, batch, outcome),
       onWritten: (batch) => {
         if (batch.isExpired) this.#reject(batch, expiryOf(batch))
@@ -302,6 +334,13 @@ export class Producer {
     if (this.#isWorthRepeating(queue, batch, failure)) {
       this.#retryCount++
       queue.putBack(batch)
+      if (queue.chain === null && !batch.possiblyPersisted) batch.isStamped = false
+      return
+    }
+    if (code !== null && batch.isStamped && this.#canStampAgain(batch, code)) {
+      this.#retryCount++
+      queue.putBack(batch)
+      queue.breakChain()
       return
     }
     queue.finish()
@@ -319,6 +358,43 @@ export class Producer {
       producerIdAt(batch.bytes, 0) >= 0 &&
       queue.hasReturnedBefore(batch)
     )
+  }
+
+  /** A refusal because of the sequence: the chain broke at an earlier batch, or the broker has forgotten us. */
+  #canStampAgain(batch: ProduceBatch, code: number): boolean {
+    if (this.#isStopped || this.#cluster.clock.monotonicMs() >= batch.retryUntilMs) return false
+    if (code === KAFKA_ERROR.OUT_OF_ORDER_SEQUENCE_NUMBER) {
+      // Had an earlier attempt been stored, the broker would have known this one again. So it certainly was not.
+      batch.possiblyPersisted = false
+      return true
+    }
+    // Here the broker has lost what it would know it by: only a batch that no attempt can have stored may go again.
+    return FORGOTTEN_CODES.has(code) && !batch.possiblyPersisted
+  }
+
+  /** Gets the partition a producer id, and goes on. Never rejects. */
+  async #startChain(queue: PartitionQueue): Promise<void> {
+    try {
+      queue.chain = new SequenceChain(await this.#producerIdFor(queue))
+    } catch (error) {
+      const failure = error as Error
+      for (const batch of queue.unsent()) {
+        batch.lastError = failure
+        if (!(failure instanceof GopherShipError && failure.retriable))
+          this.#reject(batch, withPersistence(failure, batch))
+      }
+    }
+    queue.resume()
+    if (!this.#isStopped) this.#route(queue)
+  }
+
+  #producerIdFor(queue: PartitionQueue): Promise<ProducerId> {
+    if (queue.needsOwnId) return initProducerId(this.#cluster)
+    this.#sharedId ??= initProducerId(this.#cluster).catch((error: unknown) => {
+      this.#sharedId = null
+      throw error
+    })
+    return this.#sharedId
   }
 
   #onUnreachable(queue: PartitionQueue, error: Error): void {
