@@ -73,12 +73,9 @@ export function zigzag(value: number): number {
   return ((value << 1) ^ (value >> 31)) >>> 0
 }
 
-/** Bytes that a raw (unsigned 32-bit) varint takes: 1 to 5. */
+/** Bytes that a raw (unsigned 32-bit) varint takes: 1 to 5. Seven bits a byte, found without a branch. */
 export function rawVarintBytes(raw: number): number {
-  if (raw < 0x80) return 1
-  if (raw < 0x4000) return 2
-  if (raw < 0x200000) return 3
-  return raw < 0x10000000 ? 4 : 5
+  return ((32 - Math.clz32(raw | 1)) * 9 + 64) >>> 6
 }
 
 /** Writes a raw (unsigned 32-bit) varint at `at` and returns the position after it. The caller made room for 5 bytes. */
