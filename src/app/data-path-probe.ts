@@ -25,7 +25,7 @@ export class DataPathProbe {
   constructor({ cluster, clock, instance }: { cluster: KafkaCluster; clock: Clock; instance: string }) {
     this.#cluster = cluster
     this.#clock = clock
-    this.#producer = new Producer(cluster, { timeoutMs: PROBE_MS_MAX })
+    this.#producer = new Producer(cluster)
     this.#instance = Buffer.from(instance)
   }
 
@@ -40,7 +40,8 @@ export class DataPathProbe {
     const nowMs = this.#clock.wallMs()
     this.#encoder.start()
     this.#encoder.append(nowMs, this.#instance, Buffer.from(new Date(nowMs).toISOString()))
-    await this.#producer.send(PROBE_TOPIC, 0, Buffer.from(this.#encoder.finish()))
+    const remainingMs = Math.max(1, PROBE_MS_MAX - (this.#clock.monotonicMs() - startedMs))
+    await this.#producer.send(PROBE_TOPIC, 0, Buffer.from(this.#encoder.finish()), { timeoutMs: remainingMs })
     return { ackMs: this.#clock.monotonicMs() - startedMs }
   }
 }

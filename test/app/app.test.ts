@@ -49,9 +49,10 @@ function crash(app: App, name: string): Promise<void> | undefined {
   return app.threads.find((thread) => thread.name === name)?.handle?.terminate()
 }
 
+/** Takes a port, and hangs up on whoever connects. */
 function occupy(port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = createServer()
+    const server = createServer((socket) => socket.destroy())
     server.once('error', reject)
     server.listen(port, '127.0.0.1', () => resolve(server))
   })
