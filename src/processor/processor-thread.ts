@@ -48,7 +48,7 @@ serveThread<ProcessorThreadOptions>({
       diagnostics,
     })
     await cluster.connect()
-    const processor = await Processor.start({
+    const processor = Processor.start({
       cluster,
       clock: systemClock,
       diagnostics,
@@ -57,6 +57,12 @@ serveThread<ProcessorThreadOptions>({
       topology: compileTopology(topology, { timeZone }),
       topics: new SourceTopics(topology, { ...DEFAULT_STREAM_TOPICS, vault: vaultTemplate }),
       commitIntervalMs,
+      onFailed(error) {
+        // Out of any promise, so that the thread ends and its supervisor starts a new one, later and later.
+        setImmediate(() => {
+          throw error
+        })
+      },
     })
     return {
       ready: { workerIndex },

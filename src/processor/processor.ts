@@ -48,6 +48,7 @@ export interface ProcessorOptions {
   readonly topics: SourceTopics
   /** Time between two commits. */
   readonly commitIntervalMs: number
+  readonly onFailed: (error: Error) => void
 }
 
 export interface ProcessorStatus {
@@ -99,17 +100,21 @@ export class Processor {
     this.#fetcher = new Fetcher(cluster)
     this.#group = new GroupMember(cluster, {
       groupId,
-      topics: { matching: (topic) => topics.streamOf(topic) !== null },
+      topics: (names) => names.filter((name) => topics.streamOf(name) !== null),
     })
   }
 
-  /** Joins the group and resolves when it is a member; partitions may be assigned later, as streams appear. */
-  static async start(options: ProcessorOptions): Promise<Processor> {
+  /**
+   * Begins to join the group; `status` says when it is a member. Partitions come and go with members and streams.
+   * `onFailed` is told of what will not pass by itself, such as not being allowed into the group.
+   */
+  static start(options: ProcessorOptions): Processor {
     const processor = new Processor(options)
-    await processor.#group.start({
+    processor.#group.start({
       onAssigned: (partitions) => processor.#onAssigned(partitions),
       onRevoked: (partitions) => processor.#onRevoked(partitions),
       onLost: (partitions) => processor.#onLost(partitions),
+      onFailed: options.onFailed,
     })
     processor.#running = processor.#run()
     processor.#scheduleCommit()
@@ -118,8 +123,9 @@ export class Processor {
 
   status(): ProcessorStatus {
     const nowMs = this.#options.clock.wallMs()
+    const { state } = this.#group.status()
     return {
-      isMember: this.#group.isMember,
+      isMember: state === 'stable' || state === 'revoking',
       partitions: [...this.#assigned.values()].map((assigned) =>
         assigned.progress(this.#fetcher.ends(assigned.topic, assigned.partition)?.highWatermark ?? -1, nowMs),
       ),
