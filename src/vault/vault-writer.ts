@@ -62,7 +62,10 @@ export interface VaultWriterOptions {
   readonly templates?: StreamTopicTemplates
   /** How vault topics are created when they are missing. */
   readonly topicOptions?: Pick<EnsureTopicOptions, 'partitionCount' | 'replicationFactor' | 'configs'>
-  /** Bytes of batches that listeners may have under way; must not be below the admission budget plus a body. */
+  /**
+   * Bytes that verbatim batches, and again batches of our own, may have under way. The listeners' own budgets are
+   * smaller, so that it is never met: meeting it would be an error for pressure alone.
+   */
   readonly bytesInFlightMax?: number
   /** Requests in flight to one upstream node. */
   readonly inFlightMax?: number
@@ -80,10 +83,7 @@ export interface VaultWriterStatus {
 }
 
 /** The part of the writer that listeners use. */
-export type Vault = Pick<
-  VaultWriter,
-  'known' | 'open' | 'find' | 'append' | 'appendOwn' | 'waitForRoom' | 'initProducerId'
->
+export type Vault = Pick<VaultWriter, 'known' | 'open' | 'find' | 'append' | 'appendOwn' | 'initProducerId'>
 
 const BYTES_IN_FLIGHT_MAX = 128 * 1024 * 1024
 /** The embedded broker syncs in groups: the more that waits at once, the fewer syncs. */
@@ -104,7 +104,7 @@ export class VaultWriter {
     this.#cluster = cluster
     this.#templates = options.templates ?? DEFAULT_STREAM_TOPICS
     this.#producer = new Producer(cluster, { bytesInFlightMax, inFlightMax })
-    this.#ownProducer = new IdempotentProducer(cluster, { bytesInFlightMax })
+    this.#ownProducer = new IdempotentProducer(cluster, { bytesInFlightMax, inFlightMax })
     this.#durability = new DurabilityProbe(cluster, options.upstream)
   }
 
@@ -142,11 +142,6 @@ export class VaultWriter {
     return this.#producer
       .send(stream.topic, partition, batch, { acks, timeoutMs: deadlineMs })
       .then((produced) => appendedOf(stream, partition, batch, produced))
-  }
-
-  /** Waits until `appendOwn` would take a batch of this size: call it before making the batch, send in the same turn. */
-  waitForRoom(bytes: number): Promise<void> {
-    return this.#ownProducer.waitForRoom(bytes)
   }
 
   /** Appends a batch of our own making, once. It is stamped in place; acks=all. */

@@ -43,8 +43,6 @@ export class FakeVault implements Vault {
     return this.known(stream)
   }
 
-  async waitForRoom(): Promise<void> {}
-
   append(stream: VaultStream, partition: number, batch: Buffer): Promise<Appended> {
     return this.#append(stream, partition, batch)
   }

@@ -1,7 +1,12 @@
 /** Every maximum of the HTTP listener, with its default. What happens at each is written beside it. */
 
 import { strict as assert } from 'node:assert'
-import { BATCH_BYTES_MAX, HTTP_BODY_BYTES_MAX, RECORD_BYTES_MAX } from '../../core/limits.ts'
+import {
+  ADMISSION_BYTES_MAX,
+  BATCH_BYTES_MAX,
+  HTTP_BODY_BYTES_MAX,
+  RECORD_BYTES_MAX,
+} from '../../core/limits.ts'
 
 export interface HttpLimits {
   /** Request body, as sent and after decompression: 413. */
@@ -41,6 +46,8 @@ export interface HttpLimits {
   readonly appendMsMax: number
   /** Bytes of one request on their way to the vault at once. */
   readonly bytesInFlightPerRequestMax: number
+  /** Bytes of encoded batches on their way to the vault, over all requests: later ones wait. */
+  readonly encodedBytesMax: number
   /** How long a refused body is still read and thrown away, so that the client sees the answer and not a reset. */
   readonly lingerMsMax: number
 }
@@ -65,6 +72,7 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   keyBytesMax: 8 * 1024,
   appendMsMax: 30_000,
   bytesInFlightPerRequestMax: 4 * 1024 * 1024,
+  encodedBytesMax: ADMISSION_BYTES_MAX,
   lingerMsMax: 1_000,
 }
 
@@ -78,5 +86,6 @@ export function assertHttpLimits(limits: HttpLimits): void {
       limits.batchBytesMax,
     'the largest record, with its key and headers, must fit a batch',
   )
+  assert(limits.batchBytesMax <= limits.encodedBytesMax, 'one batch must fit the budget of encoded bytes')
   assert(limits.appendMsMax < limits.idleMsMax, 'a held answer must not look like an idle connection')
 }

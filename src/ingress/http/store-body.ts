@@ -6,6 +6,7 @@
 import type { EncodedHeaders } from '../../batch/batch-encoder.ts'
 import { BatchEncoder } from '../../batch/batch-encoder.ts'
 import type { Appended, Vault, VaultStream } from '../../vault/vault-writer.ts'
+import { Admission } from '../admission.ts'
 import type { BodyFraming } from './body-splitter.ts'
 import { BodySplitter } from './body-splitter.ts'
 import type { HttpLimits } from './http-limits.ts'
@@ -33,9 +34,11 @@ export interface StoredBody {
 /** Encodes the batches of every request of one listener: it is only in use between two awaits. */
 export class BodyStore {
   readonly #encoder: BatchEncoder
+  readonly #budget: Admission
 
   constructor(limits: HttpLimits) {
     this.#encoder = new BatchEncoder({ bytesMax: limits.batchBytesMax })
+    this.#budget = new Admission({ bytesMax: limits.encodedBytesMax })
   }
 
   /** Throws HttpRefusal `record_too_large` before anything is appended; every later failure is in the result. */
@@ -55,26 +58,31 @@ export class BodyStore {
     let bytesInFlight = 0
     let oldest = 0
     while (!splitter.done && failures.length === 0) {
-      // Many short lines grow many times over when each gets its headers: what is made of them needs room first.
-      await options.vault.waitForRoom(limits.batchBytesMax)
+      // Many short lines grow many times over when each gets its headers, so what is made of them has a budget of its
+      // own. Nobody holds some of it for longer than an append takes, so waiting for it always ends.
+      const room = this.#budget.reserve(limits.batchBytesMax)
+      if (room !== true) await room
       this.#encoder.start()
       recordCount += splitter.fill(this.#encoder)
       // The encoder's bytes are overwritten by the next request, and a batch lives until it is acknowledged.
       const batch = Buffer.from(this.#encoder.finish())
       const index = underWay.length
       bytesInFlight += batch.length
+      this.#budget.release(limits.batchBytesMax - batch.length)
       const settled = options.vault
         .appendOwn(options.stream, options.partition, batch, { deadlineMs: limits.appendMsMax })
         .then(
           (appended) => {
             stored[index] = appended
-            bytesInFlight -= batch.length
           },
           (failure: unknown) => {
             failures.push(failure)
-            bytesInFlight -= batch.length
           },
         )
+        .then(() => {
+          bytesInFlight -= batch.length
+          this.#budget.release(batch.length)
+        })
       underWay.push(settled)
       for (; bytesInFlight >= limits.bytesInFlightPerRequestMax; oldest += 1) await underWay[oldest]
     }
