@@ -102,6 +102,7 @@ export class Fetcher {
   readonly #pollWaiters = new Set<() => void>()
   #bufferedBytes = 0
   #fetchSerial = 0
+  #isWakeQueued = false
   #isStopped = false
 
   constructor(cluster: KafkaCluster, options: Partial<FetcherOptions> = {}) {
@@ -251,8 +252,18 @@ export class Fetcher {
     for (const finish of [...this.#pollWaiters]) finish()
   }
 
-  /** Starts a fetch at every node that leads something to fetch and has none under way. */
+  /** Looks for something to fetch once this turn's changes are all made, so that they share a request. */
   #wake(): void {
+    if (this.#isWakeQueued) return
+    this.#isWakeQueued = true
+    queueMicrotask(() => {
+      this.#isWakeQueued = false
+      this.#startFetches()
+    })
+  }
+
+  /** Starts a fetch at every node that leads something to fetch and has none under way. */
+  #startFetches(): void {
     if (this.#isStopped || this.#bufferedBytes >= this.#options.prefetchBytesMax) return
     const byNode = new Map<number, FetchPartition[]>()
     for (const state of this.#states()) {

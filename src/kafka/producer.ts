@@ -116,6 +116,11 @@ export class Producer {
   #bytesHeld = 0
   #serial = 0
   #retryCount = 0
+  /** Room given to those who waited, for sends that are about to come. */
+  #bytesPromised = 0
+  /** Takes nothing new; what is out goes on. */
+  #isClosing = false
+  /** Nothing goes on any more. */
   #isStopped = false
 
   constructor(cluster: KafkaCluster, options: Partial<ProducerOptions> = {}) {
@@ -157,7 +162,7 @@ export class Producer {
       batch.length >= RECORD_BATCH_HEADER_BYTES && batchBytesAt(batch, 0) === batch.length,
       'send takes exactly one whole record batch',
     )
-    if (this.#isStopped) return Promise.reject(stoppedError())
+    if (this.#isClosing) return Promise.reject(stoppedError())
     if (!this.#hasRoomFor(batch.length)) {
       const facts = { bytesHeld: this.#bytesHeld, bytesInFlightMax: this.#options.bytesInFlightMax }
       return Promise.reject(new KafkaQueueFullError(facts))
@@ -187,6 +192,7 @@ export class Producer {
     pending.timer = this.#cluster.clock.after(timeoutMs, () => this.#onDeadline(pending))
     this.#unsettled.add(pending)
     this.#bytesHeld += batch.length
+    this.#bytesPromised = Math.max(0, this.#bytesPromised - batch.length)
     const queue = this.#queueOf(topic, partition)
     queue.push(pending)
     this.#route(queue)
@@ -195,9 +201,12 @@ export class Producer {
 
   /** Resolves when a batch of this size would be taken; send it in the same turn. First come, first served. */
   waitForRoom(bytes: number, signal?: AbortSignal): Promise<void> {
-    if (this.#isStopped) return Promise.reject(stoppedError())
+    if (this.#isClosing) return Promise.reject(stoppedError())
     if (signal?.aborted) return Promise.reject(signal.reason)
-    if (this.#roomWaiters.length === 0 && this.#hasRoomFor(bytes)) return Promise.resolve()
+    if (this.#roomWaiters.length === 0 && this.#hasRoomFor(bytes, this.#bytesPromised)) {
+      this.#promiseRoom(bytes)
+      return Promise.resolve()
+    }
     return new Promise((resolve, reject) => {
       const waiter: RoomWaiter = {
         bytes,
@@ -218,12 +227,13 @@ export class Producer {
 
   /** Takes no more, waits up to `drainMs` for what is out, then rejects the rest with GS_STOPPED. */
   async stop({ drainMs = 0 }: { readonly drainMs?: number } = {}): Promise<void> {
-    this.#isStopped = true
+    this.#isClosing = true
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(stoppedError())
     if (this.#unsettled.size > 0 && drainMs > 0) {
       const idle = new Promise<void>((resolve) => this.#idleWaiters.push(resolve))
       await Promise.race([idle, this.#cluster.clock.sleep(drainMs)])
     }
+    this.#isStopped = true
     // Closing the lane ends the sockets, so that none holds a batch when its promise settles.
     await this.#cluster.closeLane(this.#lane)
     await new Promise((resolve) => setImmediate(resolve))
@@ -233,9 +243,21 @@ export class Producer {
     }
   }
 
-  #hasRoomFor(bytes: number): boolean {
+  #hasRoomFor(bytes: number, promisedBytes = 0): boolean {
+    const takenBytes = this.#bytesHeld + promisedBytes
     // One batch is always taken, or a batch larger than the bound could never go.
-    return this.#bytesHeld === 0 || this.#bytesHeld + bytes <= this.#options.bytesInFlightMax
+    return takenBytes === 0 || takenBytes + bytes <= this.#options.bytesInFlightMax
+  }
+
+  /** Keeps room for one who waited, until its `send` or the end of the turn. */
+  #promiseRoom(bytes: number): void {
+    if (this.#bytesPromised === 0) {
+      setImmediate(() => {
+        this.#bytesPromised = 0
+        this.#wakeRoomWaiters()
+      })
+    }
+    this.#bytesPromised += bytes
   }
 
   #queueOf(topic: string, partition: number): PartitionQueue {
@@ -487,11 +509,9 @@ export class Producer {
   }
 
   #wakeRoomWaiters(): void {
-    let promised = 0
     for (let first = this.#roomWaiters[0]; first !== undefined; first = this.#roomWaiters[0]) {
-      const held = this.#bytesHeld + promised
-      if (held > 0 && held + first.bytes > this.#options.bytesInFlightMax) return
-      promised += first.bytes
+      if (!this.#hasRoomFor(first.bytes, this.#bytesPromised)) return
+      this.#promiseRoom(first.bytes)
       this.#roomWaiters.shift()
       first.resolve()
     }

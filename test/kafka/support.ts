@@ -27,7 +27,7 @@ export function openCluster(
 
 /** One batch with these values, in a buffer of its own. */
 export function batchOf(...values: readonly string[]): Buffer {
-  const encoder = new BatchEncoder({})
+  const encoder = new BatchEncoder({ bytesMax: 64 * 1024 * 1024 })
   encoder.start()
   for (const value of values) encoder.append(1_700_000_000_000, null, Buffer.from(value))
   return Buffer.from(encoder.finish())
