@@ -1,13 +1,16 @@
 /**
  * Batches that inflate to far more than they are. Each is opened in a process of its own, so that its memory can be
- * measured: the peak resident size during the refusal, over what the process held before it.
+ * measured: see `open-bomb.ts`.
  */
 
 import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
-import { BOMBS } from './bombs.ts'
+import { afterAll, expect, test } from 'vitest'
+import { BOMBS, batchAround } from './bombs.ts'
 
 const MIB = 1024 * 1024
 
@@ -17,15 +20,31 @@ interface Outcome {
   tookMs: number
 }
 
-for (const [name, { inflatedBytesMax }] of Object.entries(BOMBS)) {
+const directory = mkdtempSync(join(tmpdir(), 'gophership-bombs-'))
+afterAll(() => rmSync(directory, { recursive: true }))
+
+async function openBomb(name: string, limit: number | undefined): Promise<Outcome> {
+  const bomb = BOMBS[name]
+  const file = join(directory, `${name.replaceAll(/\W/g, '-')}.batch`)
+  writeFileSync(file, batchAround(bomb))
+  const program = fileURLToPath(new URL('./open-bomb.ts', import.meta.url))
+  const args = [program, file, String(bomb.codec), ...(limit === undefined ? [] : [String(limit)])]
+  const { stdout } = await promisify(execFile)(process.execPath, args)
+  return JSON.parse(stdout) as Outcome
+}
+
+for (const [name, { inflatedBytesMax, code = 'GS_BATCH_TOO_LARGE' }] of Object.entries(BOMBS)) {
   const limit =
     inflatedBytesMax === undefined ? 'at the default limit' : `at a limit of ${inflatedBytesMax / MIB} MiB`
-  test.concurrent(`${name} is GS_BATCH_TOO_LARGE ${limit}, quickly, within 32 MiB`, async () => {
-    const child = fileURLToPath(new URL('./bombs.ts', import.meta.url))
-    const { stdout } = await promisify(execFile)(process.execPath, [child, name])
-    const outcome = JSON.parse(stdout) as Outcome
-    expect(outcome.code).toBe('GS_BATCH_TOO_LARGE')
+  test.concurrent(`${name} is ${code} ${limit}, quickly, within 32 MiB`, async () => {
+    const outcome = await openBomb(name, inflatedBytesMax)
+    expect(outcome.code).toBe(code)
     expect(outcome.grownBytes).toBeLessThan(32 * MIB)
     expect(outcome.tookMs).toBeLessThan(1_000)
   })
 }
+
+test('the measurement sees memory that is really used: one bomb let through at 256 MiB', async () => {
+  const outcome = await openBomb('gzip of 10 GiB in 10,240 members', 256 * MIB)
+  expect(outcome.grownBytes).toBeGreaterThan(200 * MIB)
+})
