@@ -37,6 +37,8 @@ export interface KafkaFixture {
   readonly address: string
   readonly rejected: (reason: string) => Promise<number>
   readonly client: () => Promise<RawKafkaClient>
+  /** Stops everything, last started first. */
+  readonly close: () => Promise<void>
 }
 
 export interface KafkaFixtureOptions
@@ -48,7 +50,15 @@ export interface KafkaFixtureOptions
   readonly wrapVault: (vault: VaultWriter) => Vault
 }
 
+/** For one test: everything stops when it is over. */
 export async function startKafka(options: Partial<KafkaFixtureOptions> = {}): Promise<KafkaFixture> {
+  const fixture = await openKafka(options)
+  onTestFinished(fixture.close)
+  return fixture
+}
+
+/** For several tests: whoever opens it closes it. */
+export async function openKafka(options: Partial<KafkaFixtureOptions> = {}): Promise<KafkaFixture> {
   const { admissionBytesMax = 64 * 1024 * 1024, diagnostics = silentDiagnostics, wrapVault, ...own } = options
   const broker = await startTestBroker(options.broker)
   const cluster = new KafkaCluster({
@@ -73,12 +83,6 @@ export async function startKafka(options: Partial<KafkaFixtureOptions> = {}): Pr
     diagnostics,
     ...own,
   })
-  onTestFinished(async () => {
-    await ingress.stop({ drainMs: 0 })
-    await vault.stop({ drainMs: 0 })
-    await cluster.close()
-    await broker.stop()
-  })
   return {
     ingress,
     broker,
@@ -87,7 +91,17 @@ export async function startKafka(options: Partial<KafkaFixtureOptions> = {}): Pr
     admission,
     port: ingress.port,
     address: `127.0.0.1:${ingress.port}`,
-    client: () => RawKafkaClient.open(ingress.port),
+    client: async () => {
+      const client = await RawKafkaClient.open(ingress.port)
+      onTestFinished(() => void client.socket.destroy())
+      return client
+    },
+    async close() {
+      await ingress.stop({ drainMs: 0 })
+      await vault.stop({ drainMs: 0 })
+      await cluster.close()
+      await broker.stop()
+    },
     async rejected(reason) {
       const metric = await registry.getSingleMetric('gophership_ingress_rejected_total')?.get()
       return metric?.values.find(({ labels }) => labels['reason'] === reason)?.value ?? 0
@@ -123,7 +137,6 @@ export class RawKafkaClient {
     }
     this.#socket.on('end', closed)
     this.#socket.on('close', closed)
-    onTestFinished(() => void this.#socket.destroy())
   }
 
   get closed(): boolean {

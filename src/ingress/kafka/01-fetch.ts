@@ -11,6 +11,8 @@ import { encodeResponseFrame } from '../../wire/frame.ts'
 import type { IngressContext } from './handler-types.ts'
 
 const HOLD_MS_MAX = 500
+/** Not null: librdkafka takes a record set of length -1 for a malformed answer and asks again for ever. */
+const NO_RECORDS = Buffer.alloc(0)
 
 export async function handleFetch(request: ListenerRequest, context: IngressContext): Promise<ListenerReply> {
   const { header, frame, bodyStart } = request
@@ -27,7 +29,7 @@ export async function handleFetch(request: ListenerRequest, context: IngressCont
         partitionIndex: partition,
         errorCode: KAFKA_ERROR.TOPIC_AUTHORIZATION_FAILED,
         highWatermark: -1,
-        records: null,
+        records: NO_RECORDS,
         abortedTransactions: null,
       })),
     })),
