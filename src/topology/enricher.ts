@@ -10,7 +10,6 @@ import { stagesAt } from './compile.ts'
 import type { Density } from './declaration.ts'
 import { decodeLine } from './decode-line.ts'
 import { EventDraft } from './event-draft.ts'
-import { encodeJson, quoteJson } from './json-text.ts'
 import type { Stage } from './stage.ts'
 import { InstantFormatter } from './time/civil.ts'
 
@@ -49,6 +48,7 @@ export class Enricher {
   readonly #draft = new EventDraft()
   readonly #eventTimes = new InstantFormatter()
   readonly #arrivalTimes = new InstantFormatter()
+
   #topic = ''
   #partition = -1
   #idStart = ''
@@ -118,22 +118,21 @@ export class Enricher {
   #encode(topic: string, partition: number, offset: number, density: Density): string | DeadLetter {
     const draft = this.#draft
     if (topic !== this.#topic || partition !== this.#partition) this.#remember(topic, partition)
-    draft.foundFields.release(draft.attributes)
-    const { timestampSeconds, recordTimestampMs, severityText, traceId, spanId } = draft
+    const { timestampSeconds, recordTimestampMs } = draft
+    const hasArrivalTime = recordTimestampMs >= 0 && recordTimestampMs <= OBSERVED_MS_MAX
+    const { severityText, traceId, spanId } = draft
     const timestamp = Number.isNaN(timestampSeconds)
       ? 'null'
       : `"${this.#eventTimes.format(timestampSeconds, draft.timestampFraction)}"`
-    const observed =
-      recordTimestampMs >= 0 && recordTimestampMs <= OBSERVED_MS_MAX
-        ? `"${this.#arrivalTimes.formatMs(recordTimestampMs)}"`
-        : 'null'
+    const observed = hasArrivalTime ? `"${this.#arrivalTimes.formatMs(recordTimestampMs)}"` : 'null'
+    // JSON.stringify writes a whole object at once very fast, but leaves that path for every string that was put
+    // together from others. So what is put together here goes in as text, and the rest by the object.
     const text =
-      `${this.#idStart}${offset}","timestamp":${timestamp},"observedTimestamp":${observed},"severityText":${
-        severityText === null ? 'null' : quoteJson(severityText)
-      },"severityNumber":${draft.severityNumber ?? 'null'},"body":${encodeJson(draft.body)},"attributes":` +
-      `${draft.attributes.encode()},"resource":${draft.resource.encode()},"traceId":${
-        traceId === null ? 'null' : quoteJson(traceId)
-      },"spanId":${spanId === null ? 'null' : quoteJson(spanId)},"density":"${density}",${this.#vaultStart}${offset}}}`
+      `${this.#idStart}${offset}","timestamp":${timestamp},"observedTimestamp":${observed},"severityText":` +
+      `${severityText === null ? 'null' : JSON.stringify(severityText)},"severityNumber":${draft.severityNumber},"body":` +
+      `${JSON.stringify(draft.body)},"attributes":${draft.attributes.encode()},"resource":${draft.resource.encode()},` +
+      `"traceId":${traceId === null ? 'null' : JSON.stringify(traceId)},"spanId":` +
+      `${spanId === null ? 'null' : JSON.stringify(spanId)},"density":"${density}",${this.#vaultStart}${offset}}}`
     if (text.length * 3 > EVENT_BYTES_MAX && Buffer.byteLength(text) > EVENT_BYTES_MAX) {
       return {
         reason: 'event-too-large',
@@ -146,7 +145,7 @@ export class Enricher {
 
   /** The parts of the text that stay the same from record to record of one partition. */
   #remember(topic: string, partition: number): void {
-    const quoted = quoteJson(topic)
+    const quoted = JSON.stringify(topic)
     this.#topic = topic
     this.#partition = partition
     this.#idStart = `{"eventId":${quoted.slice(0, -1)}:${partition}:`

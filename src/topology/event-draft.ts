@@ -9,7 +9,7 @@
 
 import { FieldMap } from './field-map.ts'
 import { FieldRoles } from './field-roles.ts'
-import type { JsonObject, JsonValue } from './json-text.ts'
+import type { JsonValue } from './json-value.ts'
 import type { LineFormat } from './line-format.ts'
 import type { SeverityScheme } from './severity-number.ts'
 import { FoundTime } from './time/found-time.ts'
@@ -31,8 +31,6 @@ export class EventDraft {
 
   /** A time that a parser found; the timestamp stage resolves it. The first one found stays. */
   readonly foundTime = new FoundTime()
-  /** Fields of structured lines whose name tells their role: time, level, trace. Untaken ones become attributes. */
-  readonly foundFields = new FieldRoles()
   /** How to look up `severityText`; a parser that finds a level sets both. */
   severityScheme: SeverityScheme = 'word'
 
@@ -51,6 +49,8 @@ export class EventDraft {
   spanId: string | null = null
   readonly attributes = new FieldMap()
   readonly resource = new FieldMap()
+  /** Attributes of structured lines whose name tells their part: time, level, trace. A stage takes what it uses. */
+  readonly foundFields = new FieldRoles(this.attributes)
 
   /** Starts the next record. `line` is its text. */
   reset(line: string, contentType: string | null, recordTimestampMs: number): void {
@@ -86,17 +86,11 @@ export class EventDraft {
   }
 
   /**
-   * Takes one field of a structured line: a name with a known role goes to `foundFields` for the stage whose business
-   * it is, any other becomes an attribute under its own name.
+   * Sets one field of a structured line as an attribute, and notes the part that its name plays: the stages whose
+   * business that is take it from there.
    */
   addField(key: string, value: JsonValue): void {
-    this.foundFields.offer(key, value, this.attributes)
-  }
-
-  /** Takes every field of a JSON object; `attributes` holds none of its names yet. */
-  addFields(object: JsonObject): void {
-    for (const key in object) {
-      if (Object.hasOwn(object, key)) this.foundFields.offer(key, object[key] as JsonValue, this.attributes)
-    }
+    this.attributes.set(key, value)
+    this.foundFields.note(key, value)
   }
 }

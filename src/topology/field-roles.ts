@@ -6,7 +6,7 @@
  */
 
 import type { FieldMap } from './field-map.ts'
-import type { JsonValue } from './json-text.ts'
+import type { JsonValue } from './json-value.ts'
 
 /** The parts a field can play, as indexes. */
 export const ROLE = {
@@ -21,11 +21,12 @@ export const ROLE = {
   pid: 8,
   thread: 9,
   logger: 10,
+  /** An object that holds the ids: ECS's `trace`, Datadog's `dd`. */
+  traceGroup: 11,
 } as const
 export type Role = (typeof ROLE)[keyof typeof ROLE]
 
-const ROLE_COUNT = 11
-const UNTAKEN = -1
+const ROLE_COUNT = 12
 
 /** Best name first. */
 const NAMES: Readonly<Record<keyof typeof ROLE, readonly string[]>> = {
@@ -149,16 +150,18 @@ const NAMES: Readonly<Record<keyof typeof ROLE, readonly string[]>> = {
     'LoggerName',
     'SourceContext',
   ],
+  traceGroup: ['trace', 'dd'],
 }
 
-const RANKS_PER_ROLE = 64
+const RANK_BITS = 6
+const RANK_MASK = (1 << RANK_BITS) - 1
 
-/** Name to role * RANKS_PER_ROLE + rank. */
+/** Name to role and rank in one number: role << RANK_BITS | rank. */
 const ROLE_OF_NAME: ReadonlyMap<string, number> = new Map(
   Object.entries(NAMES).flatMap(([role, names]) =>
     names.map((name, rank): [string, number] => [
       name,
-      ROLE[role as keyof typeof ROLE] * RANKS_PER_ROLE + rank,
+      (ROLE[role as keyof typeof ROLE] << RANK_BITS) | rank,
     ]),
   ),
 )
@@ -171,68 +174,54 @@ export function isWeakName(name: string): boolean {
   return WEAK_NAMES.has(name)
 }
 
+/**
+ * Which attribute plays which part. The fields themselves are attributes until a stage takes one, so what no stage takes
+ * simply stays.
+ */
 export class FieldRoles {
+  readonly #attributes: FieldMap
   readonly #keys: string[] = new Array(ROLE_COUNT).fill('')
   readonly #values: JsonValue[] = new Array(ROLE_COUNT).fill(null)
-  readonly #ranks: number[] = new Array(ROLE_COUNT).fill(UNTAKEN)
-  #anyOffered = false
+  readonly #ranks: number[] = new Array(ROLE_COUNT).fill(0)
+  /** One bit for each role that is played. */
+  #played = 0
 
-  clear(): void {
-    if (!this.#anyOffered) return
-    this.#ranks.fill(UNTAKEN)
-    this.#values.fill(null)
-    this.#anyOffered = false
+  constructor(attributes: FieldMap) {
+    this.#attributes = attributes
   }
 
-  /** Keeps the field if its name has a role and is the best for it so far; what is not kept goes to `others`. */
-  offer(key: string, value: JsonValue, others: FieldMap): void {
+  clear(): void {
+    this.#played = 0
+  }
+
+  /** Notes the attribute `key` and its value if its name has a role and is the best for it so far. */
+  note(key: string, value: JsonValue): void {
     const known = ROLE_OF_NAME.get(key)
-    if (known === undefined) {
-      others.set(key, value)
-      return
-    }
-    const role = Math.floor(known / RANKS_PER_ROLE)
-    const rank = known % RANKS_PER_ROLE
-    const rankBefore = this.#ranks[role] as number
-    if (rankBefore !== UNTAKEN && rankBefore < rank) {
-      others.set(key, value)
-      return
-    }
-    // A key given twice has the same rank: the later value counts, as it does in JSON.parse.
-    if (rankBefore > rank) others.set(this.#keys[role] as string, this.#values[role] as JsonValue)
+    if (known === undefined) return
+    const role = known >> RANK_BITS
+    const rank = known & RANK_MASK
+    const bit = 1 << role
+    if ((this.#played & bit) !== 0 && (this.#ranks[role] as number) < rank) return
     this.#keys[role] = key
     this.#values[role] = value
     this.#ranks[role] = rank
-    this.#anyOffered = true
+    this.#played |= bit
   }
 
-  /** True when a field plays the part. */
-  has(role: Role): boolean {
-    return this.#ranks[role] !== UNTAKEN
-  }
-
-  /** The name of the field that plays the part; meaningless without one. */
+  /** The name of the field that plays the part; '' when none does. */
   keyOf(role: Role): string {
-    return this.#keys[role] as string
+    return (this.#played & (1 << role)) === 0 ? '' : (this.#keys[role] as string)
   }
 
-  /** The value of the field that plays the part, undefined without one. It stays until `take`. */
+  /** The value of the field that plays the part, undefined when none does. */
   valueOf(role: Role): JsonValue | undefined {
-    return this.#ranks[role] === UNTAKEN ? undefined : this.#values[role]
+    return (this.#played & (1 << role)) === 0 ? undefined : this.#values[role]
   }
 
-  /** Uses the field up: it will not become an attribute. */
+  /** Uses the field up: it plays no part any more and is no attribute. */
   take(role: Role): void {
-    this.#ranks[role] = UNTAKEN
-  }
-
-  /** What nobody took goes to `others` under its own name. */
-  release(others: FieldMap): void {
-    if (!this.#anyOffered) return
-    for (let role = 0; role < ROLE_COUNT; role += 1) {
-      if (this.#ranks[role] === UNTAKEN) continue
-      others.setIfAbsent(this.#keys[role] as string, this.#values[role] as JsonValue)
-      this.#ranks[role] = UNTAKEN
-    }
+    if ((this.#played & (1 << role)) === 0) return
+    this.#attributes.drop(this.#keys[role] as string)
+    this.#played &= ~(1 << role)
   }
 }

@@ -34,16 +34,16 @@ export function placeRequest(attributes: FieldMap, line: string, at: number, end
   // Without a protocol only a known method makes it a request (HTTP/0.9): "hello world" is none.
   if (!isKnown && !hasProtocol) return
   if (isKnown) {
-    attributes.add('http.request.method', method)
+    attributes.set('http.request.method', method)
   } else {
-    attributes.add('http.request.method', '_OTHER')
-    attributes.add('http.request.method_original', method)
+    attributes.set('http.request.method', '_OTHER')
+    attributes.set('http.request.method_original', method)
   }
   placeTarget(attributes, line.slice(methodEnd + 1, hasProtocol ? protocolAt : end), method)
   if (!hasProtocol) return
-  attributes.add('network.protocol.name', 'http')
+  attributes.set('network.protocol.name', 'http')
   const version = line.slice(protocolAt + 6, end)
-  if (version.length > 0) attributes.add('network.protocol.version', version === '2.0' ? '2' : version)
+  if (version.length > 0) attributes.set('network.protocol.version', version === '2.0' ? '2' : version)
 }
 
 /** The request target: a path with its query, an absolute URL (proxies), an authority (CONNECT), or `*`. */
@@ -53,17 +53,17 @@ function placeTarget(attributes: FieldMap, target: string, method: string): void
     const schemeEnd = target.indexOf('://')
     if (schemeEnd > 0 && schemeEnd < 10 && !target.slice(0, schemeEnd).includes('/')) {
       const pathAt = target.indexOf('/', schemeEnd + 3)
-      attributes.add('url.full', target)
-      attributes.add('url.scheme', target.slice(0, schemeEnd))
+      attributes.set('url.full', target)
+      attributes.set('url.scheme', target.slice(0, schemeEnd))
       path = pathAt < 0 ? '/' : target.slice(pathAt)
     } else if (method === 'CONNECT') {
-      attributes.add('url.original', target)
+      attributes.set('url.original', target)
       return
     }
   }
   const queryAt = path.indexOf('?')
-  attributes.add('url.path', queryAt < 0 ? path : path.slice(0, queryAt))
-  if (queryAt >= 0) attributes.add('url.query', path.slice(queryAt + 1))
+  attributes.set('url.path', queryAt < 0 ? path : path.slice(0, queryAt))
+  if (queryAt >= 0) attributes.set('url.query', path.slice(queryAt + 1))
 }
 
 /** A token of RFC 9110 made of letters, digits, `-` and `_`, as every registered method is. */

@@ -1,7 +1,7 @@
 /** RFC 5424's STRUCTURED-DATA: `[id key="value" …][id …]`, read into a map of maps. */
 
 import type { FieldMap } from './field-map.ts'
-import type { JsonValue } from './json-text.ts'
+import type { JsonValue } from './json-value.ts'
 
 /** Most elements and parameters that are read; a line with more keeps its structured data in the message. */
 export const STRUCTURED_ITEMS_MAX = 256

@@ -7,8 +7,7 @@
 import type { EventDraft } from './event-draft.ts'
 import type { Role } from './field-roles.ts'
 import { ROLE } from './field-roles.ts'
-import type { JsonObject, JsonValue } from './json-text.ts'
-import { rawNumberText } from './json-text.ts'
+import { isObject, ownString } from './json-value.ts'
 
 /** Call after the last `addField`. Without a message the body is null: every field is an attribute, none is copied. */
 export function placeFields(draft: EventDraft): void {
@@ -16,6 +15,8 @@ export function placeFields(draft: EventDraft): void {
   const message = foundFields.valueOf(ROLE.message)
   if (typeof message === 'string') {
     draft.body = message
+    // GELF counts its levels as syslog does.
+    if (foundFields.keyOf(ROLE.message) === 'short_message') draft.severityScheme = 'syslog'
     foundFields.take(ROLE.message)
   } else {
     draft.body = null
@@ -45,15 +46,4 @@ export function placeFields(draft: EventDraft): void {
 function placeText(draft: EventDraft, role: Role, name: string): void {
   const value = draft.foundFields.valueOf(role)
   if (typeof value === 'string' && draft.attributes.setIfAbsent(name, value)) draft.foundFields.take(role)
-}
-
-/** True for a JSON object that is neither an array nor a number kept in its own digits. */
-export function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && rawNumberText(value) === null
-}
-
-/** The object's own member when it is a string. */
-export function ownString(object: JsonObject, key: string): string | undefined {
-  const value = Object.hasOwn(object, key) ? object[key] : undefined
-  return typeof value === 'string' ? value : undefined
 }

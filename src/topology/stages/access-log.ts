@@ -73,10 +73,10 @@ function placeRequestStatusBytes(attributes: FieldMap, line: string, at: number)
   if (statusAt >= line.length) return line.length
   const statusEnd = tokenEnd(line, statusAt)
   const status = wholeNumber(line, statusAt, statusEnd)
-  if (statusEnd - statusAt === 3 && status >= 100) attributes.add('http.response.status_code', status)
+  if (statusEnd - statusAt === 3 && status >= 100) attributes.set('http.response.status_code', status)
   const bytesEnd = tokenEnd(line, statusEnd + 1)
   const bytes = wholeNumber(line, statusEnd + 1, bytesEnd)
-  if (bytes >= 0) attributes.add('http.response.body.size', bytes)
+  if (bytes >= 0) attributes.set('http.response.body.size', bytes)
   return bytesEnd + 1
 }
 
@@ -86,13 +86,13 @@ function placeRefererAndAgent(attributes: FieldMap, line: string, start: number)
   if (line.charCodeAt(at) !== QUOTE) return
   const refererEnd = quotedEnd(line, at + 1)
   if (!isAbsent(line, at + 1, refererEnd)) {
-    attributes.add('http.request.header.referer', [unescaped(line, at + 1, refererEnd)])
+    attributes.set('http.request.header.referer', [unescaped(line, at + 1, refererEnd)])
   }
   at = refererEnd + 2
   if (line.charCodeAt(at) !== QUOTE) return
   const agentEnd = quotedEnd(line, at + 1)
   if (!isAbsent(line, at + 1, agentEnd))
-    attributes.add('user_agent.original', unescaped(line, at + 1, agentEnd))
+    attributes.set('user_agent.original', unescaped(line, at + 1, agentEnd))
 }
 
 /** `host ident user`, or `vhost:port host ident user`, before `end`. A user name may contain spaces. */
@@ -105,8 +105,8 @@ function readClient(line: string, end: number, draft: EventDraft): boolean {
   const secondEnd = tokenEnd(line, firstEnd + 1)
   if (secondEnd < end && isVirtualHost(line, firstEnd, secondEnd)) {
     const colon = line.lastIndexOf(':', firstEnd)
-    attributes.add('server.address', line.slice(0, colon))
-    attributes.add('server.port', wholeNumber(line, colon + 1, firstEnd))
+    attributes.set('server.address', line.slice(0, colon))
+    attributes.set('server.port', wholeNumber(line, colon + 1, firstEnd))
     clientAt = firstEnd + 1
     clientEnd = secondEnd
   }
@@ -114,7 +114,7 @@ function readClient(line: string, end: number, draft: EventDraft): boolean {
   const identEnd = tokenEnd(line, clientEnd + 1)
   // A user of its own needs both tokens; with one only (some proxies) it is the user.
   const userAt = identEnd < end ? identEnd + 1 : clientEnd + 1
-  if (userAt < end && !isAbsent(line, userAt, end)) attributes.add('user.name', line.slice(userAt, end))
+  if (userAt < end && !isAbsent(line, userAt, end)) attributes.set('user.name', line.slice(userAt, end))
   return true
 }
 
@@ -136,12 +136,12 @@ function placeClient(attributes: FieldMap, line: string, at: number, end: number
   if (colon > at && line.indexOf(':', at) === colon) {
     const port = wholeNumber(line, colon + 1, end)
     if (port >= 0) {
-      attributes.add('client.address', line.slice(at, colon))
-      attributes.add('client.port', port)
+      attributes.set('client.address', line.slice(at, colon))
+      attributes.set('client.port', port)
       return
     }
   }
-  attributes.add('client.address', line.slice(at, end))
+  attributes.set('client.address', line.slice(at, end))
 }
 
 /** Index of the closing quote of text that starts at `at`, or the end of the line when it is cut short. */

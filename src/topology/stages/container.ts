@@ -10,10 +10,10 @@
 import { z } from 'zod'
 import { parseBoundedJson } from '../bounded-json.ts'
 import type { EventDraft } from '../event-draft.ts'
-import type { JsonObject, JsonValue } from '../json-text.ts'
+import type { JsonObject, JsonValue } from '../json-value.ts'
+import { ownString } from '../json-value.ts'
 import { detectFormat } from '../line-format.ts'
 import { defineStage } from '../stage.ts'
-import { ownString } from '../structured-fields.ts'
 import { readTimeValue } from '../time/read-time-value.ts'
 import { NO_TIME, scanYearFirst } from '../time/scan-time.ts'
 
@@ -31,9 +31,9 @@ function unwrapCri(draft: EventDraft): void {
   const line = draft.rest
   const timeEnd = scanYearFirst(line, 0, draft.foundTime)
   if (timeEnd === NO_TIME) return
-  draft.attributes.add('log.iostream', line.slice(timeEnd + 1, timeEnd + 7))
+  draft.attributes.set('log.iostream', line.slice(timeEnd + 1, timeEnd + 7))
   // P marks a part of a line that the runtime split; F the last part, or a whole line.
-  if (line.charCodeAt(timeEnd + 8) === 0x50) draft.attributes.add('cri.partial', true)
+  if (line.charCodeAt(timeEnd + 8) === 0x50) draft.attributes.set('cri.partial', true)
   enter(draft, line.slice(timeEnd + 10))
 }
 

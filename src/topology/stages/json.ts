@@ -6,10 +6,12 @@
  */
 
 import { z } from 'zod'
-import { parseBoundedJson } from '../bounded-json.ts'
-import type { JsonObject } from '../json-text.ts'
+import { examineMember, JSON_KEY_CHARS_MAX, parseJson, parseKeepingDigits } from '../bounded-json.ts'
+import type { EventDraft } from '../event-draft.ts'
+import type { JsonObject, JsonValue } from '../json-value.ts'
+import { isObject, ownMember, ownString } from '../json-value.ts'
 import { defineStage } from '../stage.ts'
-import { isObject, ownString, placeFields } from '../structured-fields.ts'
+import { placeFields } from '../structured-fields.ts'
 
 export const jsonStage = defineStage({
   name: 'json',
@@ -17,22 +19,45 @@ export const jsonStage = defineStage({
   options: z.strictObject({}),
   create: () => (draft) => {
     if (draft.format !== 'json') return
-    const parsed = parseBoundedJson(draft.rest)
-    if (parsed === undefined) {
-      draft.format = 'text'
-      return
-    }
-    draft.format = 'done'
-    if (Array.isArray(parsed)) {
-      draft.body = parsed
-      return
-    }
-    const object = parsed as JsonObject
-    draft.addFields(object)
-    placeFields(draft)
-    // ECS nests it: {"log":{"level":"info"}}. The map stays an attribute, the level is read from it.
-    const log = Object.hasOwn(object, 'log') ? object['log'] : undefined
-    const level = isObject(log) ? ownString(log, 'level') : undefined
-    if (level !== undefined) draft.foundLevel(level, 'word')
+    const parsed = parseJson(draft.rest)
+    draft.format = parsed !== undefined && takeParsed(draft, parsed) ? 'done' : 'text'
   },
 })
+
+/** False when the value is out of bounds; the draft is then as it was. */
+function takeParsed(draft: EventDraft, parsed: JsonObject | readonly JsonValue[]): boolean {
+  const { foundFields } = draft
+  let hasWideNumbers = false
+  // One walk finds the fields with a role and checks the bounds; the object itself becomes the attributes.
+  for (const key in parsed) {
+    const member = (parsed as JsonObject)[key] as JsonValue
+    const finding = key.length > JSON_KEY_CHARS_MAX ? 'out-of-bounds' : examineMember(member, 1)
+    if (finding === 'out-of-bounds') {
+      foundFields.clear()
+      return false
+    }
+    if (finding === 'wide-numbers') hasWideNumbers = true
+    foundFields.note(key, member)
+  }
+  const value = hasWideNumbers ? withExactNumbers(draft) : parsed
+  if (Array.isArray(value)) {
+    draft.body = value
+    return true
+  }
+  const object = value as JsonObject
+  draft.attributes.adopt(object)
+  placeFields(draft)
+  // ECS nests it: {"log":{"level":"info"}}. The map stays an attribute, the level is read from it.
+  const log = ownMember(object, 'log')
+  const level = isObject(log) ? ownString(log, 'level') : undefined
+  if (level !== undefined) draft.foundLevel(level, 'word')
+  return true
+}
+
+/** Parses once more, keeping the digits, and notes the exact values. */
+function withExactNumbers(draft: EventDraft): JsonObject | readonly JsonValue[] {
+  const exact = parseKeepingDigits(draft.rest)
+  draft.foundFields.clear()
+  for (const [key, value] of Object.entries(exact)) draft.foundFields.note(key, value)
+  return exact
+}

@@ -68,7 +68,7 @@ function isShouted(level: string, message: string): boolean {
 
 function placePri(draft: EventDraft, pri: number): void {
   draft.foundLevel(SYSLOG_KEYWORDS[pri & 7] as string, 'syslog')
-  draft.attributes.add('syslog.facility.code', pri >> 3)
+  draft.attributes.set('syslog.facility.code', pri >> 3)
 }
 
 /** Reads the header from VERSION on; the index where MSG starts. */
@@ -88,12 +88,12 @@ function readRfc5424(draft: EventDraft, time: FoundTime, start: number): number 
   end = fieldEnd(line, at)
   if (isPresent(line, at, end)) {
     const pid = wholeNumber(line, at, end)
-    if (pid >= 0) attributes.add('process.pid', pid)
-    else attributes.add('syslog.procid', line.slice(at, end))
+    if (pid >= 0) attributes.set('process.pid', pid)
+    else attributes.set('syslog.procid', line.slice(at, end))
   }
   at = end + 1
   end = fieldEnd(line, at)
-  if (isPresent(line, at, end)) attributes.add('syslog.msgid', line.slice(at, end))
+  if (isPresent(line, at, end)) attributes.set('syslog.msgid', line.slice(at, end))
   at = Math.min(end + 1, line.length)
   if (line.charCodeAt(at) === OPEN) at = readStructuredData(line, at, attributes)
   else if (line.charCodeAt(at) === 0x2d && (at + 1 >= line.length || line.charCodeAt(at + 1) === SPACE))

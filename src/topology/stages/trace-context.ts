@@ -7,10 +7,9 @@
 import { z } from 'zod'
 import type { EventDraft } from '../event-draft.ts'
 import { ROLE } from '../field-roles.ts'
-import type { JsonObject, JsonValue } from '../json-text.ts'
-import { rawNumberText } from '../json-text.ts'
+import type { JsonObject, JsonValue } from '../json-value.ts'
+import { isObject, ownMember, rawNumberText } from '../json-value.ts'
 import { defineStage } from '../stage.ts'
-import { isObject } from '../structured-fields.ts'
 import { decimalIdToHex, spanIdOf, TRACE_ID_DIGITS, traceIdOf, traceParentAt } from '../trace-ids.ts'
 
 export const traceContextStage = defineStage({
@@ -21,7 +20,7 @@ export const traceContextStage = defineStage({
     takeTraceParent(draft)
     takeTraceId(draft)
     takeSpanId(draft)
-    if (draft.traceId === null && draft.attributes.count > 0) readNested(draft)
+    if (draft.traceId === null) readGroup(draft)
     if (draft.traceId === null && typeof draft.body === 'string') readText(draft, draft.body)
   },
 })
@@ -69,23 +68,21 @@ function digitsOf(value: JsonValue): string {
 }
 
 /** {"trace":{"id"},"span":{"id"}} (ECS) and {"dd":{"trace_id","span_id"}}. The maps stay attributes. */
-function readNested(draft: EventDraft): void {
-  const trace = draft.attributes.get('trace')
-  if (isObject(trace)) {
-    const traceId = memberText(trace, 'id')
-    if (traceId !== '') draft.traceId = traceIdOf(traceId)
-    const span = draft.attributes.get('span')
-    if (isObject(span) && draft.traceId !== null) draft.spanId ??= spanIdOf(memberText(span, 'id'))
+function readGroup(draft: EventDraft): void {
+  const group = draft.foundFields.valueOf(ROLE.traceGroup)
+  if (!isObject(group)) return
+  if (draft.foundFields.keyOf(ROLE.traceGroup) === 'dd') {
+    draft.traceId = datadogTraceId(memberText(group, 'trace_id'))
+    if (draft.traceId !== null) draft.spanId ??= decimalIdToHex(memberText(group, 'span_id'))
     return
   }
-  const datadog = draft.attributes.get('dd')
-  if (!isObject(datadog)) return
-  draft.traceId = datadogTraceId(memberText(datadog, 'trace_id'))
-  if (draft.traceId !== null) draft.spanId ??= decimalIdToHex(memberText(datadog, 'span_id'))
+  draft.traceId = traceIdOf(memberText(group, 'id'))
+  const span = draft.attributes.get('span')
+  if (draft.traceId !== null && isObject(span)) draft.spanId ??= spanIdOf(memberText(span, 'id'))
 }
 
 function memberText(object: JsonObject, key: string): string {
-  return Object.hasOwn(object, key) ? digitsOf(object[key] as JsonValue) : ''
+  return digitsOf(ownMember(object, key) ?? null)
 }
 
 const TRACE_WORD_WITHIN = 65_536

@@ -53,41 +53,49 @@ const TWO_DIGITS = Array.from({ length: 100 }, (_, value) => `${value}`.padStart
 const THREE_DIGITS = Array.from({ length: 1000 }, (_, value) => `${value}`.padStart(3, '0'))
 
 /**
- * Formats instants as RFC 3339 in UTC. Lines come in time order, so the last day and the last second are remembered;
- * one formatter per kind of time (event times, arrival times) keeps the memory useful.
+ * Formats instants as RFC 3339 in UTC. Lines come in time order, so the last day, minute and second are remembered; one
+ * formatter per kind of time (event times, arrival times) keeps the memory useful.
  */
 export class InstantFormatter {
   #day = Number.NaN
   #dayText = ''
+  #minute = Number.NaN
+  #minuteText = ''
   #second = Number.NaN
   #secondText = ''
 
   /** `seconds` since the epoch, `fraction` the digits after the point ('' to 9 of them): at least three are written. */
   format(seconds: number, fraction: string): string {
     const text = this.#toSecond(seconds)
-    if (fraction.length >= 3) return `${text}.${fraction}Z`
-    return `${text}.${fraction.padEnd(3, '0')}Z`
+    return fraction.length >= 3 ? `${text}${fraction}Z` : `${text}${fraction.padEnd(3, '0')}Z`
   }
 
   /** Whole milliseconds since the epoch, 0 or more. */
   formatMs(epochMs: number): string {
     const seconds = Math.floor(epochMs / 1000)
-    return `${this.#toSecond(seconds)}.${THREE_DIGITS[epochMs - seconds * 1000]}Z`
+    return `${this.#toSecond(seconds)}${THREE_DIGITS[epochMs - seconds * 1000]}Z`
   }
 
+  /** Up to and with the point before the fraction. */
   #toSecond(seconds: number): string {
     if (seconds === this.#second) return this.#secondText
-    const day = Math.floor(seconds / 86400)
+    const minute = Math.floor(seconds / 60)
+    if (minute !== this.#minute) this.#startMinute(minute)
+    this.#second = seconds
+    this.#secondText = `${this.#minuteText}${TWO_DIGITS[seconds - minute * 60]}.`
+    return this.#secondText
+  }
+
+  #startMinute(minute: number): void {
+    const day = Math.floor(minute / 1440)
     if (day !== this.#day) {
       const [year, month, dayOfMonth] = civilFromDays(day)
-      this.#dayText = `${`${year}`.padStart(4, '0')}-${TWO_DIGITS[month]}-${TWO_DIGITS[dayOfMonth]}T`
       this.#day = day
+      this.#dayText = `${`${year}`.padStart(4, '0')}-${TWO_DIGITS[month]}-${TWO_DIGITS[dayOfMonth]}T`
     }
-    const ofDay = seconds - day * 86400
-    const hour = Math.floor(ofDay / 3600)
-    const minute = Math.floor((ofDay - hour * 3600) / 60)
-    this.#secondText = `${this.#dayText}${TWO_DIGITS[hour]}:${TWO_DIGITS[minute]}:${TWO_DIGITS[ofDay % 60]}`
-    this.#second = seconds
-    return this.#secondText
+    const ofDay = minute - day * 1440
+    const hour = Math.floor(ofDay / 60)
+    this.#minute = minute
+    this.#minuteText = `${this.#dayText}${TWO_DIGITS[hour]}:${TWO_DIGITS[ofDay - hour * 60]}:`
   }
 }

@@ -1,7 +1,7 @@
 /** A time as the value of a field: a string or a number, or one of the objects that loggers write. */
 
-import type { JsonObject, JsonValue } from '../json-text.ts'
-import { rawNumberText } from '../json-text.ts'
+import type { JsonObject, JsonValue } from '../json-value.ts'
+import { ownMember, rawNumberText } from '../json-value.ts'
 import type { FoundTime } from './found-time.ts'
 import { NO_TIME, scanAnyDate, scanEpoch } from './scan-time.ts'
 
@@ -28,19 +28,15 @@ function readText(text: string, found: FoundTime, datesOnly: boolean): boolean {
 
 /** {"seconds","nanos"} (Google), {"epochSecond","nanoOfSecond"} (log4j2), {"$date"} (MongoDB). */
 function readObject(object: JsonObject, found: FoundTime): boolean {
-  const date = own(object, '$date')
+  const date = ownMember(object, '$date')
   if (date !== undefined) {
     const long =
-      typeof date === 'object' && date !== null ? own(date as JsonObject, '$numberLong') : undefined
+      typeof date === 'object' && date !== null ? ownMember(date as JsonObject, '$numberLong') : undefined
     const plain = long ?? date
     return typeof plain === 'object' ? false : readTimeValue(plain, found)
   }
-  const seconds = Number(own(object, 'seconds') ?? own(object, 'epochSecond') ?? Number.NaN)
-  const nanos = Number(own(object, 'nanos') ?? own(object, 'nanoOfSecond') ?? 0)
+  const seconds = Number(ownMember(object, 'seconds') ?? ownMember(object, 'epochSecond') ?? Number.NaN)
+  const nanos = Number(ownMember(object, 'nanos') ?? ownMember(object, 'nanoOfSecond') ?? 0)
   if (!Number.isInteger(seconds) || !Number.isInteger(nanos) || nanos < 0 || nanos > 999_999_999) return false
   return found.setEpoch(seconds, `${nanos}`.padStart(9, '0'))
-}
-
-function own(object: JsonObject, key: string): JsonValue | undefined {
-  return Object.hasOwn(object, key) ? object[key] : undefined
 }

@@ -480,9 +480,13 @@ export function scanKlog(text: string, at: number, found: FoundTime): number {
 export function scanAnyDate(text: string, at: number, found: FoundTime): number {
   const char = text.charCodeAt(at)
   if (isDigit(char)) {
+    // The commonest by far goes first.
+    const fifth = text.charCodeAt(at + 4)
+    if (fifth === DASH || fifth === SLASH || fifth === DOT) {
+      const end = scanYearFirst(text, at, found)
+      if (end !== NO_TIME) return end
+    }
     switch (countDigits(text, at, 9)) {
-      case 4:
-        return scanYearFirst(text, at, found)
       case 1:
       case 2: {
         const clf = scanClf(text, at, found)
