@@ -1,12 +1,14 @@
 /** `npm run bench [name…]`: runs the benchmarks named, or all, one after the other, and prints what they measured. */
 
 import { benchBatch } from './batch.ts'
+import { benchEnrich } from './enrich.ts'
 import type { BenchResult } from './report.ts'
 import { formatPreamble, formatResults } from './report.ts'
 
 /** Every benchmark by name. A new one is a file beside this one and a line here. */
 const BENCHMARKS: Record<string, () => Promise<BenchResult[]>> = {
   batch: benchBatch,
+  enrich: benchEnrich,
 }
 
 const asked = process.argv.slice(2)

@@ -1,0 +1,126 @@
+/**
+ * Enrichment on one core: the bytes of a line to the bytes of its event (UTF-8 decoding, parsing, building the text and
+ * writing it into a buffer, as the processor does). The bare `JSON.parse` and `JSON.stringify` of the same line stands
+ * beside it: what is above that is what enrichment costs.
+ */
+
+import { readFileSync } from 'node:fs'
+import { compileTopology } from '../../src/topology/compile.ts'
+import { parseTopology } from '../../src/topology/declaration.ts'
+import { createEnricher } from '../../src/topology/enricher.ts'
+import type { BenchResult } from './report.ts'
+import { measure, perSecond } from './report.ts'
+
+const TOPOLOGY = new URL('../../topologies/density-tier.yaml', import.meta.url)
+const LINE_COUNT = 4_000
+
+const two = (value: number) => `${value % 60}`.padStart(2, '0')
+/** `mm:ss`, the same for a hundred lines: a second at this speed holds many more. */
+const clock = (index: number) => `${two(Math.floor(index / 6000))}:${two(Math.floor(index / 100))}`
+
+interface Kind {
+  readonly name: string
+  readonly line: (index: number) => string
+  readonly target?: string
+}
+
+/** Lines as programs write them, none like the one before. */
+const KINDS: readonly Kind[] = [
+  {
+    name: 'JSON',
+    target: '≥ 350k',
+    line: (index) =>
+      `{"time":"2024-05-17T10:${clock(index)}.${100 + (index % 900)}Z","level":"info","msg":"request completed","method":"GET","path":"/api/v1/orders/${index}","status":200,"durationMs":${(index % 977) / 10},"user":"user-${index % 97}","region":"eu-west-1"}`,
+  },
+  {
+    name: 'access log',
+    target: '≥ 200k',
+    line: (index) =>
+      `203.0.${index % 250}.${index % 199} - - [17/May/2024:10:${clock(index)} +0000] "GET /catalogue/item/${index}?page=${index % 9} HTTP/1.1" 200 ${1000 + index} "https://shop.example/catalogue" "Mozilla/5.0 (X11; Linux x86_64; rv:125.0) Gecko/20100101 Firefox/125.0"`,
+  },
+  {
+    name: 'syslog (RFC 3164)',
+    line: (index) =>
+      `<38>May 17 10:${clock(index)} web-${index % 9} sshd[${2000 + index}]: Accepted publickey for deploy from 198.51.100.${index % 250} port ${40000 + index} ssh2: ED25519`,
+  },
+  {
+    name: 'log4j text',
+    line: (index) =>
+      `2024-05-17 10:${clock(index)},${100 + (index % 900)} INFO [pool-1-thread-${index % 16}] com.example.orders.OrderService: Order ${index} was confirmed after ${index % 977} ms and handed to shipping`,
+  },
+]
+
+export async function benchEnrich(): Promise<BenchResult[]> {
+  const topology = compileTopology(parseTopology(readFileSync(TOPOLOGY, 'utf8'), 'density-tier.yaml'))
+  const results: BenchResult[] = []
+  for (const kind of KINDS) {
+    const enricher = createEnricher(topology)
+    const corpus = corpusOf(kind.line)
+    const output = Buffer.allocUnsafe(1 << 16)
+    const enrichAll = () => {
+      for (let index = 0; index < LINE_COUNT; index += 1) {
+        const { bytes, starts, ends } = corpus
+        const [start, end] = [starts[index] as number, ends[index] as number]
+        const event = enricher.enrichToJson(
+          bytes,
+          start,
+          end,
+          1_715_940_000_000,
+          'raw-vault.bench',
+          0,
+          index,
+          null,
+          'full',
+        )
+        if (typeof event !== 'string')
+          throw new Error(`a line of the benchmark was refused: ${event.message}`)
+        output.write(event, 0, 'utf8')
+      }
+      return LINE_COUNT
+    }
+    const name = `${kind.name}, ${corpus.lineBytes} B`
+    results.push(
+      await measure(name, () => perSecond(enrichAll), {
+        unit: 'lines/s',
+        ...(kind.target === undefined ? {} : { target: kind.target }),
+      }),
+    )
+    if (kind.name === 'JSON') results.push(await benchBareJson(corpus, output))
+  }
+  return results
+}
+
+/** The floor under any enrichment of a JSON line. */
+function benchBareJson({ bytes, starts, ends, lineBytes }: Corpus, output: Buffer): Promise<BenchResult> {
+  const parseAll = () => {
+    for (let index = 0; index < LINE_COUNT; index += 1) {
+      const attributes: unknown = JSON.parse(bytes.toString('utf8', starts[index], ends[index]))
+      output.write(JSON.stringify({ attributes }), 0, 'utf8')
+    }
+    return LINE_COUNT
+  }
+  return measure(`bare JSON.parse and stringify, ${lineBytes} B`, () => perSecond(parseAll), {
+    unit: 'lines/s',
+  })
+}
+
+interface Corpus {
+  readonly bytes: Buffer
+  readonly starts: readonly number[]
+  readonly ends: readonly number[]
+  readonly lineBytes: number
+}
+
+/** The lines side by side in one buffer, as in a record batch. */
+function corpusOf(line: Kind['line']): Corpus {
+  const parts = Array.from({ length: LINE_COUNT }, (_, index) => Buffer.from(line(index)))
+  const starts: number[] = []
+  const ends: number[] = []
+  let at = 0
+  for (const part of parts) {
+    starts.push(at)
+    at += part.length
+    ends.push(at)
+  }
+  return { bytes: Buffer.concat(parts), starts, ends, lineBytes: Math.round(at / LINE_COUNT) }
+}
