@@ -218,8 +218,11 @@ export class Broker {
     await this.#listener.close({ drainMs: this.#options.drainMs })
     await this.#cleaningUp
     await this.#offsets.idle()
-    await this.#topics.close()
-    await this.#folder.release()
+    try {
+      await this.#topics.close()
+    } finally {
+      await this.#folder.release()
+    }
   }
 
   async #listen(): Promise<void> {

@@ -167,17 +167,23 @@ export class Partition {
     this.#producers.expire(beforeMs)
   }
 
-  /** Closes the log cleanly, leaving a snapshot so that the next start reads nothing again. */
+  /**
+   * Closes the log cleanly, leaving a snapshot so that the next start reads nothing again. A disk that refuses is only
+   * told of: what was acknowledged is durable already, and the next start recovers the rest.
+   */
   async close(): Promise<void> {
     this.#leave()
     await this.#snapshotUnderway
     try {
-      await this.log.flush()
-      if (this.#snapshotOffset !== this.log.logEndOffset) await this.#writeSnapshot()
+      if (this.log.failure === null) {
+        await this.log.flush()
+        if (this.#snapshotOffset !== this.log.logEndOffset) await this.#writeSnapshot()
+      }
+      await this.log.close()
     } catch (error) {
-      this.#warn(error, 'the producers of a partition could not be saved; the next start rebuilds them')
+      this.#warn(error, 'a partition could not be closed cleanly; the next start recovers it')
+      await this.log.close().catch(() => {})
     }
-    await this.log.close()
   }
 
   /** Closes the log and deletes its files: the topic is gone. */
