@@ -25,6 +25,7 @@ export interface HttpFixture {
 
 export interface HttpFixtureOptions extends Pick<HttpIngressOptions, 'limits' | 'diagnostics'> {
   readonly admissionBytesMax: number
+  readonly port: number
 }
 
 export async function startHttp(options: Partial<HttpFixtureOptions> = {}): Promise<HttpFixture> {
@@ -33,7 +34,7 @@ export async function startHttp(options: Partial<HttpFixtureOptions> = {}): Prom
   const admission = new Admission({ bytesMax: options.admissionBytesMax ?? 64 * 1024 * 1024 })
   const ingress = await HttpIngress.start({
     host: '127.0.0.1',
-    port: 0,
+    port: options.port ?? 0,
     vault,
     admission,
     metrics: new IngressMetrics(registry, admission),

@@ -286,3 +286,8 @@ describe('metrics', () => {
     expect(page).toMatch(/gophership_ingress_connections\{listener="http"\} [1-9]/)
   })
 })
+
+test('a port that is taken is GS_LISTEN_FAILED, with the port in its facts', async () => {
+  const { port } = await startHttp()
+  await expect(startHttp({ port })).rejects.toMatchObject({ code: 'GS_LISTEN_FAILED', facts: { port } })
+})

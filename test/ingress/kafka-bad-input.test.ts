@@ -5,16 +5,19 @@ import { connect } from 'node:net'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { BATCH_ATTRIBUTE, COMPRESSION, crcOf, patchAttributes } from '../../src/batch/record-batch.ts'
+import { seededRandom } from '../../src/core/random.ts'
 import type { DiagnosticFields, Diagnostics } from '../../src/telemetry/diagnostics.ts'
 import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { produceApi } from '../../src/wire/00-produce.ts'
 import { fetchApi } from '../../src/wire/01-fetch.ts'
+import { listOffsetsApi } from '../../src/wire/02-list-offsets.ts'
 import { metadataApi } from '../../src/wire/03-metadata.ts'
 import { findCoordinatorApi } from '../../src/wire/10-find-coordinator.ts'
 import { apiVersionsApi } from '../../src/wire/18-api-versions.ts'
 import { createTopicsApi } from '../../src/wire/19-create-topics.ts'
 import { initProducerIdApi } from '../../src/wire/22-init-producer-id.ts'
 import { endTxnApi } from '../../src/wire/26-end-txn.ts'
+import { describeClusterApi } from '../../src/wire/60-describe-cluster.ts'
 import { decodeResponse, encodeRequestFrame } from '../../src/wire/frame.ts'
 import { eventually } from '../support/eventually.ts'
 import type { KafkaFixture } from './kafka-fixture.ts'
@@ -496,6 +499,88 @@ describe('on one endpoint', () => {
       expect(codes.filter((code) => code === 5).length).toBe(136)
     })
   })
+})
+
+test('S1: a thousand mutated requests, each on its own socket, end in an answer or a closed connection, and never in a failure of ours', async () => {
+  const kafka = await startKafka()
+  await createStream(await kafka.client(), 'orders')
+  const random = seededRandom(20_261_123)
+  const seeds = [
+    encodeRequestFrame(
+      produceApi,
+      9,
+      { correlationId: 1, clientId: 'x' },
+      produceOf('orders', batchOf(['a', 'b'])),
+    ),
+    encodeRequestFrame(
+      produceApi,
+      3,
+      { correlationId: 1, clientId: 'x' },
+      produceOf('orders', batchOf(['a'])),
+    ),
+    encodeRequestFrame(
+      metadataApi,
+      12,
+      { correlationId: 1, clientId: 'x' },
+      { topics: [{ name: 'orders' }] },
+    ),
+    encodeRequestFrame(metadataApi, 0, { correlationId: 1, clientId: 'x' }, { topics: [{ name: 'orders' }] }),
+    encodeRequestFrame(
+      fetchApi,
+      12,
+      { correlationId: 1, clientId: 'x' },
+      { topics: [{ topic: 'orders', partitions: [{ partition: 0 }] }] },
+    ),
+    encodeRequestFrame(
+      listOffsetsApi,
+      7,
+      { correlationId: 1, clientId: 'x' },
+      { topics: [{ name: 'orders', partitions: [{ timestamp: -1 }] }] },
+    ),
+    encodeRequestFrame(
+      findCoordinatorApi,
+      4,
+      { correlationId: 1, clientId: 'x' },
+      { coordinatorKeys: ['g'] },
+    ),
+    encodeRequestFrame(
+      apiVersionsApi,
+      3,
+      { correlationId: 1, clientId: 'x' },
+      { clientSoftwareName: 'a', clientSoftwareVersion: '1' },
+    ),
+    encodeRequestFrame(initProducerIdApi, 4, { correlationId: 1, clientId: 'x' }, { transactionalId: null }),
+    encodeRequestFrame(describeClusterApi, 1, { correlationId: 1, clientId: 'x' }, {}),
+  ].map((parts) => Buffer.concat(parts))
+  const mutated = () => {
+    const frame = Buffer.from(seeds[random.below(seeds.length)] as Buffer)
+    for (let change = random.below(4); change >= 0; change -= 1) {
+      const at = 4 + random.below(frame.length - 4)
+      const kind = random.below(3)
+      if (kind === 0) frame[at] = random.below(256)
+      else if (kind === 1) frame[at] = (frame[at] ?? 0) ^ (1 << random.below(8))
+      else
+        frame.writeInt32BE(
+          [-1, 0, MAX_INT32, -(2 ** 31), 65_536][random.below(5)] ?? 0,
+          Math.min(at, frame.length - 4),
+        )
+    }
+    return frame
+  }
+  for (let round = 0; round < 50; round += 1) {
+    await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const client = await kafka.client()
+        client.write(mutated())
+        client.socket.end()
+        await client.untilClosed()
+        client.socket.destroy()
+      }),
+    )
+  }
+  expect(await kafka.rejected('handler-failed')).toBe(0)
+  await eventually('every byte was given back', () => kafka.admission.bytesHeld === 0)
+  expect((await produce(await kafka.client(), 'orders', batchOf(['ok']))).errorCode).toBe(0)
 })
 
 describe('with small limits', () => {
