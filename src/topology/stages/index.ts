@@ -4,6 +4,7 @@ import type { AnyStageDefinition } from '../stage.ts'
 import { accessLogStage } from './access-log.ts'
 import { containerStage } from './container.ts'
 import { formatStage } from './format.ts'
+import { glanceStage } from './glance.ts'
 import { jsonStage } from './json.ts'
 import { keyValueStage } from './key-value.ts'
 import { logfmtStage } from './logfmt.ts'
@@ -15,6 +16,7 @@ import { traceContextStage } from './trace-context.ts'
 
 export const SHIPPED_STAGES: readonly AnyStageDefinition[] = [
   formatStage,
+  glanceStage,
   containerStage,
   syslogStage,
   textStage,
