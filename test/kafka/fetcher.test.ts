@@ -126,11 +126,11 @@ test('an answer to a position that was left meanwhile is dropped', async () => {
     await gate.promise
     return answer()
   })
-  fetcher.assign([ORDERS_0])
+  fetcher.assign([{ ...ORDERS_0, offset: 2 }])
   await expect.poll(() => broker.requestsOf(fetchApi).length).toBe(1)
-  fetcher.seek('orders', 0, 2)
+  fetcher.seek('orders', 0, 0)
   gate.resolve()
-  expect((await readValues(fetcher, 1)).get('orders-0')).toEqual(['c'])
+  expect((await readValues(fetcher, 3)).get('orders-0')).toEqual(['a', 'b', 'c'])
   expect(fetcher.position('orders', 0)).toBe(3)
 })
 
@@ -148,6 +148,7 @@ test('an answer for a partition that was given away and taken back is dropped', 
   fetcher.assign([ORDERS_0])
   gate.resolve()
   expect((await readValues(fetcher, 2)).get('orders-0')).toEqual(['a', 'b'])
+  expect(fetcher.bufferedBytes).toBe(0)
 })
 
 test('a seek to where the reading is anyway keeps what was fetched ahead', async () => {
