@@ -279,6 +279,28 @@ describe('produce', () => {
     expect((await vaultBytes(broker.port, 'raw-vault.orders')).length).toBeGreaterThan(0)
   })
 
+  test('lets no request overtake an earlier one whose stream is still being looked up', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { client, cluster, vault } = await startKafka({
+      // The stream is known before the look-up that found it has come back.
+      wrapVault: (real) => ({
+        ...heldVault(() => Promise.resolve())(real),
+        find: (stream) => real.find(stream).then((found) => promise.then(() => found)),
+      }),
+    })
+    await cluster.ensureTopic('raw-vault.orders')
+    const kafka = await client()
+    kafka.send(produceApi, 9, produceOf('orders', batchOf(['first'])))
+    await eventually('the stream is known', () => vault.known('orders') !== null)
+    kafka.send(produceApi, 9, produceOf('orders', batchOf(['second'])))
+    await new Promise((wake) => setTimeout(wake, 100))
+    resolve()
+    for (const expected of [0, 1]) {
+      const { value } = decodeResponse(produceApi, 9, await kafka.nextFrame())
+      expect(value.responses[0]?.partitionResponses[0]?.baseOffset).toBe(expected)
+    }
+  })
+
   test('to a stream that was never created is 3, and creates nothing', async () => {
     const { client, cluster } = await startKafka()
     const kafka = await client()
