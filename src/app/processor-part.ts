@@ -1,10 +1,12 @@
 /** The processor threads, from the configuration: one consumer group shared out among them. */
 
 import { moduleUrl } from '../core/module-url.ts'
+import { systemDisk } from '../core/system-disk.ts'
 import type { ThreadSupervisor } from '../core/thread-supervisor.ts'
 import { compileTopology } from '../topology/compile.ts'
 import { DEFAULT_STREAM_TOPICS, streamOf } from '../vault/stream-topics.ts'
 import type { AppContext } from './app-context.ts'
+import { loadInstanceId } from './instance-id.ts'
 import type { ProcessorStatusDocument, StreamStatus } from './status-document.ts'
 import { superviseThread } from './supervised-thread.ts'
 import { loadTopology } from './topology-file.ts'
@@ -53,6 +55,7 @@ export async function startProcessorPart(
   const declaration = await loadTopology(config.processor.topology)
   // Compiled here only to refuse a wrong one before any thread starts; each thread compiles its own.
   compileTopology(declaration, { timeZone: config.processor.timeZone })
+  const instanceId = await loadInstanceId(systemDisk, context.random, context.dataDir)
   const supervisors = Array.from({ length: config.processor.workerCount }, (_, workerIndex) => {
     const name = `processor-${workerIndex}`
     return superviseThread({
@@ -64,6 +67,7 @@ export async function startProcessorPart(
         bootstrapServers,
         clientId: config.kafka.clientId,
         groupId: config.processor.groupId,
+        groupInstanceId: `gophership-${instanceId}-${workerIndex}`,
         workerIndex,
         topology: declaration,
         timeZone: config.processor.timeZone,

