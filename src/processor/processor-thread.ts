@@ -17,6 +17,8 @@ export interface ProcessorThreadOptions {
   readonly bootstrapServers: readonly string[]
   readonly clientId: string
   readonly groupId: string
+  /** Names this worker in the group over restarts. */
+  readonly groupInstanceId: string
   readonly workerIndex: number
   /** Checked already; the thread compiles it for itself. */
   readonly topology: TopologyDeclaration
@@ -31,6 +33,7 @@ serveThread<ProcessorThreadOptions>({
     bootstrapServers,
     clientId,
     groupId,
+    groupInstanceId,
     workerIndex,
     topology,
     timeZone,
@@ -54,6 +57,7 @@ serveThread<ProcessorThreadOptions>({
       diagnostics,
       metrics,
       groupId,
+      groupInstanceId,
       topology: compileTopology(topology, { timeZone }),
       topics: new SourceTopics(topology, { ...DEFAULT_STREAM_TOPICS, vault: vaultTemplate }),
       commitIntervalMs,

@@ -43,6 +43,8 @@ export interface ProcessorOptions {
   readonly diagnostics: Diagnostics
   readonly metrics: Registry
   readonly groupId: string
+  /** Makes the member static (KIP-345): a restart under the same name has its partitions back at once. */
+  readonly groupInstanceId?: string
   readonly topology: CompiledTopology
   /** Which vault topics are read, and where their output goes. */
   readonly topics: SourceTopics
@@ -67,6 +69,8 @@ const OUTPUT_TIMEOUT_MS = 60_000
 const LEAVE_MS_MAX = 5_000
 /** The thread answers heartbeats and questions at least this often while it enriches. */
 const BUSY_MS_MAX = 25
+/** How soon a new stream is noticed; its first event is to be there within two seconds of its first record. */
+const TOPICS_POLL_MS = 250
 const POLL_MS_MAX = 1_000
 const REWIND_BACKOFF_MS = { first: 200, max: 10_000 } as const
 
@@ -89,7 +93,7 @@ export class Processor {
   #committing: Promise<void> = Promise.resolve()
 
   private constructor(options: ProcessorOptions) {
-    const { cluster, groupId, topology, topics, metrics } = options
+    const { cluster, groupId, groupInstanceId, topology, topics, metrics } = options
     this.#options = options
     this.#enricher = createEnricher(topology)
     this.#metrics = openProcessorMetrics(metrics)
@@ -100,6 +104,8 @@ export class Processor {
     this.#fetcher = new Fetcher(cluster)
     this.#group = new GroupMember(cluster, {
       groupId,
+      ...(groupInstanceId === undefined ? {} : { groupInstanceId }),
+      topicsPollMs: TOPICS_POLL_MS,
       topics: (names) => names.filter((name) => topics.streamOf(name) !== null),
     })
   }
