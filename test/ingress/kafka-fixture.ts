@@ -42,7 +42,10 @@ export interface KafkaFixture {
 }
 
 export interface KafkaFixtureOptions
-  extends Pick<KafkaIngressOptions, 'limits' | 'autoCreateStreams' | 'advertisedHost' | 'advertisedPort'> {
+  extends Pick<
+    KafkaIngressOptions,
+    'limits' | 'autoCreateStreams' | 'advertisedHost' | 'advertisedPort' | 'host'
+  > {
   readonly admissionBytesMax: number
   readonly diagnostics: Diagnostics
   readonly broker: TestBrokerOptions

@@ -123,6 +123,14 @@ describe('one virtual broker', () => {
     expect((await kafka.ask(describeClusterApi, 1, {})).brokers).toMatchObject([expected])
   })
 
+  test('on a wildcard address names the address by which the client came in', async () => {
+    const { client, port } = await startKafka({ host: '0.0.0.0' })
+    const kafka = await client()
+    expect((await kafka.ask(metadataApi, 9, { topics: [] })).brokers).toMatchObject([
+      { host: '127.0.0.1', port },
+    ])
+  })
+
   test('lets nobody read, join or open a transaction, and says so for good', async () => {
     const { client } = await startKafka()
     const kafka = await client()

@@ -86,7 +86,13 @@ export class HttpIngress {
 
   private constructor(options: HttpIngressOptions) {
     this.#options = options
-    this.#limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits }
+    this.#limits = {
+      ...DEFAULT_HTTP_LIMITS,
+      // Whoever narrows the one budget means the memory, so the other follows it. A batch's room is asked for at its
+      // full size before it is known, hence one more.
+      encodedBytesMax: options.admission.bytesMax + DEFAULT_HTTP_LIMITS.batchBytesMax,
+      ...options.limits,
+    }
     assertHttpLimits(this.#limits)
     this.#templates = options.templates ?? DEFAULT_STREAM_TOPICS
     this.#metrics = options.metrics.of('http')

@@ -17,6 +17,7 @@ import { isRetriableKafkaError, KAFKA_ERROR } from '../../wire/error-codes.ts'
 import { encodeResponseFrame } from '../../wire/frame.ts'
 import { WireError } from '../../wire/wire-error.ts'
 import type { IngressContext } from './handler-types.ts'
+import { VIRTUAL_NODE_ID } from './handler-types.ts'
 import { codeOfTopicName } from './stream-names.ts'
 import { within } from './within.ts'
 
@@ -58,7 +59,7 @@ export async function handleMetadata(
           asked.map(({ name }) => name),
           mayCreate,
         )
-  const { nodeId, host, port } = context.broker()
+  const { nodeId, host, port } = context.broker(request.connection)
   return encodeResponseFrame(metadataApi, header.apiVersion, header.correlationId, {
     brokers: [{ nodeId, host, port }],
     clusterId: context.clusterId,
@@ -80,7 +81,7 @@ async function allTopics(context: IngressContext): Promise<TopicAnswer[]> {
     for (const { name: topic, partitions } of snapshot.topics.values()) {
       const stream = streamOf(topic, templates)
       if (stream === null || partitions.length === 0) continue
-      answers.push(answerFor({ stream, topic, partitionCount: partitions.length }, context))
+      answers.push(answerFor({ stream, topic, partitionCount: partitions.length }))
     }
   } catch (error) {
     // With the upstream away there is still this one broker, and no topic to tell of.
@@ -101,7 +102,7 @@ async function namedTopics(
     const nameCode = codeOfTopicName(name, context.templates)
     const known = nameCode === KAFKA_ERROR.NONE ? context.vault.known(name) : null
     if (nameCode !== KAFKA_ERROR.NONE) answers.set(name, failed(name, nameCode))
-    else if (known !== null) answers.set(name, answerFor(known, context))
+    else if (known !== null) answers.set(name, answerFor(known))
     else missing.push(name)
   }
   for (let at = 0; at < missing.length; at += CREATIONS_AT_ONCE) {
@@ -130,7 +131,7 @@ async function lookUp(context: IngressContext, name: string, mayCreate: boolean)
       'looking up a stream',
       mayCreate ? vault.open(name, { deadlineMs: LOOK_UP_MS_MAX }) : vault.find(name),
     )
-    return found === null ? failed(name, KAFKA_ERROR.UNKNOWN_TOPIC_OR_PARTITION) : answerFor(found, context)
+    return found === null ? failed(name, KAFKA_ERROR.UNKNOWN_TOPIC_OR_PARTITION) : answerFor(found)
   } catch (error) {
     if (!isFailure(error)) throw error
     const code = kafkaErrorCodeOf(error)
@@ -142,8 +143,7 @@ async function lookUp(context: IngressContext, name: string, mayCreate: boolean)
   }
 }
 
-function answerFor({ stream, partitionCount }: VaultStream, context: IngressContext): TopicAnswer {
-  const { nodeId } = context.broker()
+function answerFor({ stream, partitionCount }: VaultStream): TopicAnswer {
   return {
     errorCode: KAFKA_ERROR.NONE,
     name: stream,
@@ -151,10 +151,10 @@ function answerFor({ stream, partitionCount }: VaultStream, context: IngressCont
     partitions: Array.from({ length: partitionCount }, (_, partitionIndex) => ({
       errorCode: KAFKA_ERROR.NONE,
       partitionIndex,
-      leaderId: nodeId,
+      leaderId: VIRTUAL_NODE_ID,
       leaderEpoch: 0,
-      replicaNodes: [nodeId],
-      isrNodes: [nodeId],
+      replicaNodes: [VIRTUAL_NODE_ID],
+      isrNodes: [VIRTUAL_NODE_ID],
       offlineReplicas: [],
     })),
   }

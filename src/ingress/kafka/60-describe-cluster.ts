@@ -6,9 +6,9 @@ import { encodeResponseFrame } from '../../wire/frame.ts'
 import type { IngressContext } from './handler-types.ts'
 
 export function handleDescribeCluster(request: ListenerRequest, context: IngressContext): ListenerReply {
-  const { header, frame, bodyStart } = request
+  const { header, frame, bodyStart, connection } = request
   const { endpointType } = describeClusterApi.decodeRequest(frame, bodyStart, header.apiVersion)
-  const { nodeId, host, port } = context.broker()
+  const { nodeId, host, port } = context.broker(connection)
   return encodeResponseFrame(describeClusterApi, header.apiVersion, header.correlationId, {
     clusterId: context.clusterId,
     controllerId: nodeId,

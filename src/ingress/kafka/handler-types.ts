@@ -2,11 +2,14 @@
 
 import type { Clock } from '../../core/clock.ts'
 import type { KafkaCluster } from '../../kafka/cluster.ts'
-import type { ListenerReply, ListenerRequest } from '../../listener/listener-types.ts'
+import type { ListenerConnection, ListenerReply, ListenerRequest } from '../../listener/listener-types.ts'
 import type { StreamTopicTemplates } from '../../vault/stream-topics.ts'
 import type { Vault } from '../../vault/vault-writer.ts'
 import type { AnyApi } from '../../wire/api.ts'
 import type { ListenerMetrics } from '../ingress-metrics.ts'
+
+/** Its node id. */
+export const VIRTUAL_NODE_ID = 1
 
 /** The one broker that clients see: leader of every partition, controller, everything. */
 export interface VirtualBroker {
@@ -23,8 +26,8 @@ export interface IngressContext {
   readonly metrics: ListenerMetrics
   readonly clusterId: string
   readonly autoCreateStreams: boolean
-  /** Known once the listener is bound. */
-  readonly broker: () => VirtualBroker
+  /** As this client is told to reach it. */
+  readonly broker: (connection: ListenerConnection) => VirtualBroker
   /** Counts a refused request or partition, and prints it now and then. Text from outside comes escaped. */
   readonly refused: (
     reason: string,

@@ -19,13 +19,14 @@ import type { Vault } from '../../vault/vault-writer.ts'
 import type { Admission } from '../admission.ts'
 import type { IngressMetrics } from '../ingress-metrics.ts'
 import type { IngressContext } from './handler-types.ts'
+import { VIRTUAL_NODE_ID } from './handler-types.ts'
 import { findIngressApi } from './router.ts'
 
 export interface KafkaIngressOptions {
   readonly host: string
   /** 0 picks a free one. */
   readonly port: number
-  /** What clients are told to connect to; by default the bound address. */
+  /** What clients are told to connect to; by default the bound address, on a wildcard the one they came in by. */
   readonly advertisedHost?: string | null
   readonly advertisedPort?: number | null
   readonly clusterId?: string
@@ -44,13 +45,13 @@ export interface KafkaIngressOptions {
 export interface KafkaIngressStatus {
   readonly host: string
   readonly port: number
-  readonly advertisedHost: string
+  /** Null: the address by which each client came in. */
+  readonly advertisedHost: string | null
   readonly advertisedPort: number
   readonly connectionCount: number
   readonly requestsInFlight: number
 }
 
-const NODE_ID = 1
 const DEFAULT_CLUSTER_ID = 'gophership-ingress'
 const WILDCARD_HOSTS: ReadonlySet<string> = new Set(['0.0.0.0', '::', ''])
 
@@ -81,7 +82,11 @@ export class KafkaIngress {
       templates: options.templates ?? DEFAULT_STREAM_TOPICS,
       clusterId: options.clusterId ?? DEFAULT_CLUSTER_ID,
       autoCreateStreams: options.autoCreateStreams ?? true,
-      broker: () => ({ nodeId: NODE_ID, host: this.#advertisedHost, port: this.#advertisedPort }),
+      broker: (connection) => ({
+        nodeId: VIRTUAL_NODE_ID,
+        host: this.#advertisedHost ?? connection.localAddress,
+        port: this.#advertisedPort,
+      }),
       refused: (reason, facts) => {
         metrics.rejected(reason)
         rareDiagnostics.warn(reason, { listener: 'kafka', reason, ...facts }, 'a Kafka request was refused')
@@ -123,10 +128,10 @@ export class KafkaIngress {
     return this.#listener.close({ drainMs })
   }
 
-  /** Never 0.0.0.0: a client on another machine could not connect to that. */
-  get #advertisedHost(): string {
+  /** Null on a wildcard address, which nobody can connect to: each client is then told the address it came in by. */
+  get #advertisedHost(): string | null {
     const { advertisedHost, host } = this.#options
-    return advertisedHost ?? (WILDCARD_HOSTS.has(host) ? '127.0.0.1' : host)
+    return advertisedHost ?? (WILDCARD_HOSTS.has(host) ? null : host)
   }
 
   get #advertisedPort(): number {
