@@ -78,10 +78,13 @@ function step(piece: Buffer, options: WalkOptions, walk: Walk): boolean {
     return stop(walk, 'damaged')
   const lastOffset = walk.expectedOffset + lastOffsetDelta
   if (lastOffset >= options.fromOffset) {
-    if (lastOffset >= options.endOffset) return stop(walk, 'done')
-    if (!fits(options, walk, batchBytes)) return stop(walk, 'done')
+    if (walk.start !== -1 && walk.at + batchBytes - walk.start > options.bytesMax) return stop(walk, 'done')
     if (piece.length - walk.at < batchBytes) return needMore(walk, batchBytes)
+    // Checked before anything in the header is concluded from: a damaged length or delta must not end a read quietly.
     if (!isBatchIntact(piece, walk.at, walk.at + batchBytes)) return stop(walk, 'damaged')
+    if (lastOffset >= options.endOffset) return stop(walk, 'done')
+    if (walk.start === -1 && batchBytes > options.bytesMax && !options.isFirstAlwaysPicked)
+      return stop(walk, 'done')
     if (partitionLeaderEpochAt(piece, walk.at) !== 0) patchPartitionLeaderEpoch(piece, walk.at, 0)
     if (walk.start === -1) walk.start = walk.at
     walk.end = walk.at + batchBytes
@@ -89,11 +92,6 @@ function step(piece: Buffer, options: WalkOptions, walk: Walk): boolean {
   walk.at += batchBytes
   walk.expectedOffset = lastOffset + 1
   return true
-}
-
-function fits(options: WalkOptions, walk: Walk, batchBytes: number): boolean {
-  if (walk.start === -1) return options.isFirstAlwaysPicked || batchBytes <= options.bytesMax
-  return walk.at + batchBytes - walk.start <= options.bytesMax
 }
 
 function stop(walk: Walk, status: WalkStatus): false {

@@ -50,6 +50,8 @@ export interface RecoveredLog {
   /** One past the last offset ever given out, as far as can be known. */
   readonly endOffset: Offset
   readonly losses: Loss[]
+  /** Why the disk takes no writes, or null when it does. What was found can be read all the same. */
+  readonly refusal: unknown
   /** False when the checkpoint already says all this. */
   readonly needsCheckpoint: boolean
   readonly scannedBytes: number
@@ -82,6 +84,7 @@ class LogRecovery {
   #checkpoint: Checkpoint | null = null
   #candidate: Candidate | null = null
   #needsCheckpoint = false
+  #refusal: unknown = null
   #scannedBytes = 0
   #tornBytes = 0
 
@@ -118,6 +121,7 @@ class LogRecovery {
       logStartOffset,
       endOffset: asOffset(endOffset),
       losses: this.#losses,
+      refusal: this.#refusal,
       needsCheckpoint: this.#needsCheckpoint || !isWritable,
       scannedBytes: this.#scannedBytes,
       tornBytes: this.#tornBytes,
@@ -132,7 +136,7 @@ class LogRecovery {
       return checkpoint
     } catch (error) {
       if (!isFailure(error, 'GS_STORAGE_CORRUPT')) throw error
-      const path = await quarantine.move(basename(checkpointPath(directory)))
+      const path = await this.#attempt(() => quarantine.move(basename(checkpointPath(directory))))
       diagnostics.warn({ directory, path, err: error }, 'checkpoint damaged, scanning the whole partition')
       this.#needsCheckpoint = true
       this.#losses.push({
@@ -153,11 +157,11 @@ class LogRecovery {
     const unfinished = `${basename(checkpointPath(directory))}${SNAPSHOT_TEMPORARY_SUFFIX}`
     const bases: Offset[] = []
     for (const name of await disk.readdir(directory)) {
-      if (name === unfinished) await disk.unlink(join(directory, name))
+      if (name === unfinished) await this.#attempt(() => disk.unlink(join(directory, name)))
       const base = parseLogFileName(name)
       if (base === null) continue
       if (removing.has(base)) {
-        await removeSegmentFiles(this.#context, base)
+        await this.#attempt(() => removeSegmentFiles(this.#context, base))
         continue
       }
       const entry = await disk.stat(join(directory, name))
@@ -252,33 +256,43 @@ class LogRecovery {
     if (candidate === null) return null
     const { segment, scan, record } = candidate
     this.#segments.push(segment)
-    const file = await this.#context.disk.open(segment.path, 'read-write')
     if (scan === null) {
-      if (segment.holes.length === 0) return { file, indexes: null }
-      await file.close()
-      return null
+      if (segment.holes.length > 0) return null
+      const file = await this.#attempt(() => this.#context.disk.open(segment.path, 'read-write'))
+      return file === null ? null : { file, indexes: null }
     }
     const acknowledgedEnd = record?.endOffset ?? segment.baseOffset
     if (scan.endOffset < acknowledgedEnd) {
       await this.#adopt(candidate, scan, { bytes: candidate.fileBytes, endOffset: acknowledgedEnd })
-      await file.close()
-      return null
-    }
-    const isCut = await this.#cutTail(file, candidate, scan)
-    if (!isCut && scan.batchCount === 0) {
-      // Nothing in it is ours, and its name is needed for the segment that must begin at the same offset.
-      await file.close()
-      this.#segments.pop()
-      await this.#moveForeign(segment.baseOffset)
       return null
     }
     await this.#adopt(candidate, scan, { bytes: scan.endPosition, endOffset: scan.endOffset })
-    // Whole batches that were written but not synced before the crash become part of the log now, and readers and
-    // producers will rely on them: they must be as durable as what was acknowledged.
-    await file.datasync()
-    if (isCut && scan.holes.length === 0) return { file, indexes: scan.indexes }
-    await file.close()
+    const file = await this.#attempt(() => this.#repairTail(candidate, scan))
+    if (file === null) return null
+    if (file !== 'left in place' && scan.holes.length === 0) return { file, indexes: scan.indexes }
+    if (file !== 'left in place') await file.close()
+    if (file === 'left in place' && scan.batchCount === 0) {
+      // Nothing in it is ours, and its name is needed for the segment that must begin at the same offset.
+      this.#segments.pop()
+      await this.#moveForeign(segment.baseOffset)
+    }
     return null
+  }
+
+  /** Cuts a torn tail, makes the rest durable, and returns the file open for writing. */
+  async #repairTail(candidate: Candidate, scan: SegmentScan): Promise<DiskFile | 'left in place'> {
+    const file = await this.#context.disk.open(candidate.segment.path, 'read-write')
+    let isKept = false
+    try {
+      const isCut = await this.#cutTail(file, candidate, scan)
+      // Whole batches that were written but not synced before the crash become part of the log now, and readers and
+      // producers will rely on them: they must be as durable as what was acknowledged.
+      await file.datasync()
+      isKept = isCut
+    } finally {
+      if (!isKept) await file.close()
+    }
+    return isKept ? file : 'left in place'
   }
 
   /** Cuts what follows the last whole batch. False when it must stay because no copy of it could be made. */
@@ -336,8 +350,19 @@ class LogRecovery {
     const { quarantine, disk, directory } = this.#context
     const name = logFileName(base)
     const bytes = (await disk.stat(join(directory, name)))?.bytes ?? 0
-    const path = await quarantine.move(name)
-    this.#noteLoss({ fromOffset: base, toOffset: base, path, bytes, reason: 'foreign segment file' })
+    const path = await this.#attempt(() => quarantine.move(name))
+    const reason = 'foreign segment file'
+    this.#noteLoss({ fromOffset: base, toOffset: base, path: path ?? join(directory, name), bytes, reason })
+  }
+
+  /** Tidies up; when the disk refuses, the start goes on and the log can only be read. */
+  async #attempt<Value>(run: () => Promise<Value>): Promise<Value | null> {
+    try {
+      return await run()
+    } catch (error) {
+      this.#refusal ??= error
+      return null
+    }
   }
 
   #noteLoss(loss: Loss): void {

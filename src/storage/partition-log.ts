@@ -214,6 +214,7 @@ export class PartitionLog {
     const durationMs = clock.monotonicMs() - startedMs
     const log = new PartitionLog(start, { context, quarantine, recovered, durationMs })
     try {
+      if (recovered.refusal !== null) throw recovered.refusal
       await log.#prepareForWriting(recovered)
     } catch (error) {
       await log.#fail(error)
@@ -583,7 +584,7 @@ export class PartitionLog {
     const active = this.#segments.at(-1)
     if (active === undefined || !active.isOpen || active !== this.#acknowledged.segment) return
     try {
-      await active.cut(this.#acknowledged.bytes)
+      await active.cut({ bytes: this.#acknowledged.bytes, endOffset: this.#visibleEndOffset })
     } catch {
       // The disk refuses this as well; then nothing can be appended after a restart either until it recovers.
     }
@@ -843,7 +844,8 @@ function checkOptions(options: PartitionLogOptions): void {
 }
 
 function readFailure(segment: Segment, error: unknown): unknown {
-  if (isFailure(error)) return error
+  // What carries no errno does not come from the disk: a failure of ours, or a bug.
+  if (isFailure(error) || errnoOf(error) === null) return error
   return new StorageError(
     'GS_STORAGE_FAILED',
     `Reading ${segment.path} failed; it may succeed when tried again.`,

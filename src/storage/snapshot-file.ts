@@ -94,7 +94,7 @@ export async function readWholeFile(disk: Disk, path: string, bytesMax: number):
   } catch (error) {
     throw storageFailure('Reading', path, error)
   } finally {
-    await file.close()
+    await file.close().catch(() => {})
   }
 }
 
