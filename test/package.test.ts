@@ -22,7 +22,8 @@ let executable: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gophership-package-'))
-  // `prepack` builds; the name of the tarball is the last line it prints.
+  // Scripts of packages are switched off (.npmrc), and with them our own `prepack`: building is a step of its own.
+  await run('npm', ['run', '--silent', 'build'])
   const packed = await run('npm', ['pack', '--silent', '--pack-destination', folder])
   const tarball = packed.stdout.trim().split('\n').at(-1) ?? ''
   await writeFile(join(folder, 'package.json'), '{"private": true}')
