@@ -122,7 +122,7 @@ export class NodeSender {
         this.#ready.delete(queue)
         continue
       }
-      const next = queue.inFlightCount < inFlightPerPartitionMax ? queue.peek() : null
+      const next = queue.isFull(inFlightPerPartitionMax) ? null : queue.peek()
       if (next === null) {
         this.#ready.delete(queue)
         queue.routedNodeId = null

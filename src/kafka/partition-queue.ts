@@ -3,8 +3,10 @@
  * until everything in flight has been answered, and then all that came back goes out again first, in its old order.
  *
  * What stopping prevents: 1. A and B are in flight. 2. A is refused for the moment. 3. C goes out. 4. A goes out again,
- * behind C. What it cannot prevent is that B, already in flight, is accepted in between: for batches that carry a
- * producer id the broker itself refuses B then; for others only one batch in flight rules it out.
+ * behind C. What it cannot prevent is that B, already in flight, is accepted although A was not. Where that really
+ * happens is a partition that is just coming up at its leader, so at first, and after every failure, one batch goes out
+ * alone until one is stored. What remains is a broker that lacks replicas for A and has them again for B: for batches
+ * with a producer id the broker itself refuses B then; for others only `inFlightPerPartitionMax: 1` rules it out.
  */
 
 import type { ProduceBatch } from './produce-batch.ts'
@@ -19,6 +21,8 @@ export class PartitionQueue {
   #returned: ProduceBatch[] = []
   #inFlightCount = 0
   #isStopped = false
+  /** A batch was stored since the last failure. */
+  #isProven = false
   /** Node that has this partition's batches in flight; kept until they are answered, also if the leader moves. */
   nodeId = -1
   /** Node whose sender has the partition in its list; null when none has, so that it can be routed (again). */
@@ -33,6 +37,11 @@ export class PartitionQueue {
   constructor(topic: string, partition: number) {
     this.topic = topic
     this.partition = partition
+  }
+
+  /** True when as many batches as allowed are in flight: one, until one was stored since the last failure. */
+  isFull(inFlightMax: number): boolean {
+    return this.#inFlightCount >= (this.#isProven ? inFlightMax : 1)
   }
 
   get inFlightCount(): number {
@@ -77,9 +86,17 @@ export class PartitionQueue {
     return batch
   }
 
-  /** A batch in flight was answered for good. */
-  finish(): void {
+  /** A batch in flight is stored. */
+  succeed(): void {
     this.#inFlightCount--
+    this.#isProven = true
+    this.failureCount = 0
+  }
+
+  /** A batch in flight failed for good. */
+  fail(): void {
+    this.#inFlightCount--
+    this.#isProven = false
   }
 
   /** A batch in flight has to go again. */
@@ -93,6 +110,7 @@ export class PartitionQueue {
   /** Stops the partition although nothing came back: the node could not even be reached. */
   stop(): void {
     this.#isStopped = true
+    this.#isProven = false
     this.routedNodeId = null
   }
 

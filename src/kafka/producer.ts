@@ -276,7 +276,7 @@ export class Producer {
   /** Puts a partition that has something to send in front of its leader's sender. */
   #route(queue: PartitionQueue): void {
     if (queue.routedNodeId !== null || queue.isStopped || queue.peek() === null) return
-    if (queue.inFlightCount >= this.#options.inFlightPerPartitionMax) return
+    if (queue.isFull(this.#options.inFlightPerPartitionMax)) return
     if (this.#options.idempotent && queue.chain === null) {
       queue.stop()
       if (queue.inFlightCount === 0) void this.#startChain(queue)
@@ -330,8 +330,7 @@ export class Producer {
   #onOutcome(queue: PartitionQueue, batch: ProduceBatch, outcome: PartitionAnswer | null | Error): void {
     const failure = outcome instanceof Error ? outcome : failureOf(queue, outcome)
     if (failure === null) {
-      queue.finish()
-      queue.failureCount = 0
+      queue.succeed()
       this.#resolve(batch, outcome as PartitionAnswer | null)
     } else {
       this.#onFailure(queue, batch, failure)
@@ -349,7 +348,7 @@ export class Producer {
     if (code === null || UNCERTAIN_CODES.has(code)) batch.possiblyPersisted = true
     // The deadline already settled it, or settles it now that the socket has let go.
     if (batch.state === 'settled' || batch.isExpired) {
-      queue.finish()
+      queue.fail()
       if (batch.isExpired) this.#reject(batch, expiryOf(batch))
       return
     }
@@ -365,7 +364,7 @@ export class Producer {
       queue.breakChain()
       return
     }
-    queue.finish()
+    queue.fail()
     this.#reject(batch, withPersistence(failure, batch))
   }
 

@@ -5,11 +5,13 @@ import { Fetcher } from '../../src/kafka/fetcher.ts'
 import type { GroupMemberOptions } from '../../src/kafka/group-member.ts'
 import { GroupMember } from '../../src/kafka/group-member.ts'
 import { fetchCommittedOffsets } from '../../src/kafka/group-offsets.ts'
+import { IdempotentProducer } from '../../src/kafka/idempotent-producer.ts'
 import { listOffsets } from '../../src/kafka/offsets.ts'
 import { Producer } from '../../src/kafka/producer.ts'
 import { batchOf, openCluster, readValues } from '../kafka/support.ts'
 import type { ApacheKafka } from '../support/apache-kafka.ts'
 import { canRunApacheKafka, startApacheKafka } from '../support/apache-kafka.ts'
+import { CuttingProxy } from '../support/cutting-proxy.ts'
 import { eventually } from '../support/eventually.ts'
 
 const { AssignerProtocol, Kafka, logLevel } = kafkajs
@@ -17,15 +19,19 @@ const { AssignerProtocol, Kafka, logLevel } = kafkajs
 describe.runIf(canRunApacheKafka())('the raw client against Apache Kafka', () => {
   let kafka: ApacheKafka
   let cluster: KafkaCluster
+  let proxy: CuttingProxy
 
   beforeAll(async () => {
-    kafka = await startApacheKafka()
+    proxy = await CuttingProxy.start()
+    kafka = await startApacheKafka({ proxyPort: proxy.port })
+    proxy.upstreamPort = kafka.proxiedPort
     cluster = openCluster(kafka.bootstrapServers)
     await cluster.connect()
   }, 300_000)
 
   afterAll(async () => {
     await cluster?.close()
+    await proxy?.stop()
     await kafka?.stop()
   })
 
@@ -117,6 +123,23 @@ describe.runIf(canRunApacheKafka())('the raw client against Apache Kafka', () =>
     await Promise.all([lenient.stop(), strict.stop(), producer.stop()])
   })
 
+  test('an idempotent batch whose acknowledgement is lost is stored once', async () => {
+    await cluster.ensureTopic('idempotent', { partitionCount: 1 })
+    const cut = openCluster([proxy.address], { backoff: { initialMs: 10, maxMs: 50 } })
+    await cut.connect()
+    const producer = new IdempotentProducer(cut)
+    const values = Array.from({ length: 60 }, (_, index) => String(index))
+    await Promise.all(values.map((value) => producer.send('idempotent', 0, batchOf(value))))
+    expect(proxy.cutCount).toBeGreaterThan(3)
+    expect(producer.retryCount).toBeGreaterThan(0)
+    const fetcher = new Fetcher(cluster)
+    fetcher.assign([{ topic: 'idempotent', partition: 0, offset: 0 }])
+    expect((await readValues(fetcher, values.length)).get('idempotent-0')).toEqual(values)
+    expect(await fetcher.poll({ timeoutMs: 300 })).toEqual([])
+    await Promise.all([fetcher.stop(), producer.stop()])
+    await cut.close()
+  })
+
   describe('a consumer group', () => {
     test('divides the partitions, and gives everything to the one who stays', async () => {
       await cluster.ensureTopic('shared', { partitionCount: 4 })
@@ -168,6 +191,26 @@ describe.runIf(canRunApacheKafka())('the raw client against Apache Kafka', () =>
         committed: [0, 1],
       })
       await reader.member.stop()
+    })
+
+    test('a static member that comes back has its partitions again, and the others do not notice', async () => {
+      await cluster.ensureTopic('static', { partitionCount: 4 })
+      const options = (groupInstanceId: string) => ({
+        groupId: 'static',
+        topics: ['static'],
+        groupInstanceId,
+      })
+      const first = recordingMember(cluster, options('one'))
+      const other = recordingMember(cluster, options('two'))
+      await eventually('two each', () => first.partitions().length === 2 && other.partitions().length === 2)
+      const had = first.partitions()
+      const otherHeard = other.calls.length
+      await first.member.stop()
+      const again = recordingMember(cluster, options('one'))
+      await eventually('assigned again', () => again.partitions().length > 0)
+      expect(again.partitions()).toEqual(had)
+      expect(other.calls).toHaveLength(otherHeard)
+      await Promise.all([again.member.stop(), other.member.stop()])
     })
 
     test('refuses the commit of a member that was put out', async () => {

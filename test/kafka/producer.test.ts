@@ -63,17 +63,19 @@ describe('requests', () => {
 
   test('a request never holds two batches of one partition, and several requests are in flight', async () => {
     const { broker, producer } = await startBench({ inFlightMax: 3 })
+    await producer.send('orders', 0, batchOf('first'))
+    const earlier = broker.requestsOf(produceApi).length
     const gate = Promise.withResolvers<void>()
     broker.always(produceApi, async ({ answer }) => {
       await gate.promise
       return answer()
     })
     const sent = ['a', 'b', 'c', 'd', 'e'].map((value) => producer.send('orders', 0, batchOf(value)))
-    await expect.poll(() => broker.requestsOf(produceApi).length).toBe(3)
+    await expect.poll(() => broker.requestsOf(produceApi).length - earlier).toBe(3)
     await new Promise((resolve) => setTimeout(resolve, 20))
-    expect(broker.requestsOf(produceApi)).toHaveLength(3)
+    expect(broker.requestsOf(produceApi)).toHaveLength(earlier + 3)
     gate.resolve()
-    expect((await Promise.all(sent)).map(({ baseOffset }) => baseOffset)).toEqual([0, 1, 2, 3, 4])
+    expect((await Promise.all(sent)).map(({ baseOffset }) => baseOffset)).toEqual([1, 2, 3, 4, 5])
     for (const { value } of broker.requestsOf(produceApi)) {
       expect(value.topicData.flatMap(({ partitionData }) => partitionData)).toHaveLength(1)
     }
@@ -136,6 +138,14 @@ describe('failures that pass', () => {
     const later = producer.send('orders', 0, batchOf('b'))
     await Promise.all([refused, later])
     expect(stored(broker)).toEqual(['first', 'a', 'b'])
+  })
+
+  test('a partition that is just coming up at its broker does not get its batches out of order', async () => {
+    const { broker, producer } = await startBench({ inFlightMax: 5 })
+    // Refuses whatever comes first, takes whatever comes next: as a leader that becomes one in between.
+    broker.script(produceApi, refuseProduce(KAFKA_ERROR.NOT_LEADER_OR_FOLLOWER))
+    await Promise.all(['a', 'b', 'c', 'd'].map((value) => producer.send('orders', 0, batchOf(value))))
+    expect(stored(broker)).toEqual(['a', 'b', 'c', 'd'])
   })
 
   test('other partitions go on while one is refused', async () => {
@@ -425,17 +435,18 @@ describe('idempotence', () => {
 
   test('at most five batches of a partition are in flight, as many as a broker recognises', async () => {
     const { broker, producer } = await startBench({ idempotent: true, inFlightMax: 32 })
+    await producer.send('orders', 0, batchOf('first'))
     const gate = Promise.withResolvers<void>()
     broker.always(produceApi, async ({ answer }) => {
       await gate.promise
       return answer()
     })
     const sent = Array.from({ length: 8 }, (_, index) => producer.send('orders', 0, batchOf(String(index))))
-    await expect.poll(() => broker.requestsOf(produceApi).length).toBe(5)
+    await expect.poll(() => broker.requestsOf(produceApi).length).toBe(6)
     await new Promise((resolve) => setTimeout(resolve, 20))
-    expect(broker.requestsOf(produceApi)).toHaveLength(5)
+    expect(broker.requestsOf(produceApi)).toHaveLength(6)
     gate.resolve()
     await Promise.all(sent)
-    expect(stored(broker)).toEqual(['0', '1', '2', '3', '4', '5', '6', '7'])
+    expect(stored(broker)).toEqual(['first', '0', '1', '2', '3', '4', '5', '6', '7'])
   })
 })

@@ -38,6 +38,11 @@ export interface ApacheKafkaOptions {
   readonly nodeCount?: number
   /** Default `APACHE_KAFKA_VERSION`; any release from 3.3 (KRaft) on. */
   readonly version?: string
+  /**
+   * Where a proxy in front of the (single) node listens: a second listener tells its clients to come there, so that all
+   * they do passes the proxy. The proxy forwards to `proxiedPort`.
+   */
+  readonly proxyPort?: number
   /** Extra `server.properties` lines. */
   readonly properties?: Readonly<Record<string, string>>
 }
@@ -45,6 +50,8 @@ export interface ApacheKafkaOptions {
 export interface ApacheKafka {
   /** `host:port` of every node. */
   readonly bootstrapServers: string[]
+  /** Where the listener behind `proxyPort` really listens; 0 when there is none. */
+  readonly proxiedPort: number
   /** Every jar of the server (and of the Java client), as a Java class path. */
   readonly classPath: string
   /** Sends SIGKILL to one node (index from 0) and waits until it is gone. */
@@ -68,9 +75,13 @@ export async function startApacheKafka(options: ApacheKafkaOptions = {}): Promis
   const nodeCount = options.nodeCount ?? 1
   const root = mkdtempSync(join(tmpdir(), 'gophership-apache-kafka-'))
   const ports = await freePorts(nodeCount * 2)
+  const [proxiedPort = 0] = options.proxyPort === undefined ? [] : await freePorts(1)
+  const proxy =
+    options.proxyPort === undefined ? null : { listenPort: proxiedPort, advertisedPort: options.proxyPort }
   const nodes = Array.from(
     { length: nodeCount },
-    (_, index) => new KafkaNode({ index, classPath, root, ports, properties: options.properties ?? {} }),
+    (_, index) =>
+      new KafkaNode({ index, classPath, root, ports, proxy, properties: options.properties ?? {} }),
   )
   const stopAll = async () => {
     await Promise.all(nodes.map((node) => node.stop('SIGKILL')))
@@ -92,6 +103,7 @@ export async function startApacheKafka(options: ApacheKafkaOptions = {}): Promis
   }
   return {
     bootstrapServers: nodes.map((node) => `127.0.0.1:${node.port}`),
+    proxiedPort,
     classPath,
     killNode: (index) => nodeAt(index).stop('SIGKILL'),
     stopNode: (index) => nodeAt(index).stop('SIGTERM'),
@@ -119,6 +131,7 @@ interface KafkaNodeOptions {
   readonly root: string
   /** The brokers' ports, then the controllers'. */
   readonly ports: readonly number[]
+  readonly proxy: { readonly listenPort: number; readonly advertisedPort: number } | null
   readonly properties: Readonly<Record<string, string>>
 }
 
@@ -189,7 +202,7 @@ class KafkaNode {
   }
 
   #properties(): string {
-    const { index, ports, root } = this.#options
+    const { index, ports, root, proxy } = this.#options
     const nodeCount = ports.length / 2
     const controllerPorts = ports.slice(nodeCount)
     const replicas = String(nodeCount)
@@ -197,8 +210,16 @@ class KafkaNode {
       'process.roles': 'broker,controller',
       'node.id': String(index + 1),
       'controller.quorum.voters': controllerPorts.map((port, at) => `${at + 1}@127.0.0.1:${port}`).join(','),
-      listeners: `PLAINTEXT://127.0.0.1:${this.port},CONTROLLER://127.0.0.1:${controllerPorts[index]}`,
-      'advertised.listeners': `PLAINTEXT://127.0.0.1:${this.port}`,
+      listeners: [
+        `PLAINTEXT://127.0.0.1:${this.port}`,
+        `CONTROLLER://127.0.0.1:${controllerPorts[index]}`,
+        ...(proxy === null ? [] : [`PROXIED://127.0.0.1:${proxy.listenPort}`]),
+      ].join(','),
+      'advertised.listeners': [
+        `PLAINTEXT://127.0.0.1:${this.port}`,
+        ...(proxy === null ? [] : [`PROXIED://127.0.0.1:${proxy.advertisedPort}`]),
+      ].join(','),
+      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT',
       'controller.listener.names': 'CONTROLLER',
       'log.dirs': join(root, `node-${index}`),
       'num.partitions': '4',
