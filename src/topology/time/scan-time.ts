@@ -223,7 +223,8 @@ function scanNamedOffset(text: string, at: number, found: FoundTime): number {
   let end = at + 1
   while (end - at <= 5) {
     const char = text.charCodeAt(end)
-    if (char < 0x41 || char > 0x5a) break
+    // Written so that the end of the text, which has no character, ends the name as well.
+    if (!(char >= 0x41 && char <= 0x5a)) break
     end += 1
   }
   if (!isBoundary(text, end) || end - at < 3) return at

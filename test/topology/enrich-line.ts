@@ -1,0 +1,31 @@
+/** The shipped topology run over one line, for the tests of its stages. */
+
+import { readFileSync } from 'node:fs'
+import type { CompiledTopology } from '../../src/topology/compile.ts'
+import { compileTopology } from '../../src/topology/compile.ts'
+import type { Density } from '../../src/topology/declaration.ts'
+import { parseTopology } from '../../src/topology/declaration.ts'
+import type { EnrichedEvent } from '../../src/topology/event-schema.ts'
+import { TopologyDriver } from '../../src/topology/topology-driver.ts'
+
+const file = new URL('../../topologies/density-tier.yaml', import.meta.url)
+
+/** The records of these tests arrive then. */
+export const ARRIVAL_MS = Date.UTC(2024, 5, 30, 12)
+
+export function densityTier(timeZone = 'UTC'): CompiledTopology {
+  return compileTopology(parseTopology(readFileSync(file, 'utf8'), 'density-tier.yaml'), { timeZone })
+}
+
+const shipped = densityTier()
+
+/** The event of one line; throws when it became a dead letter. */
+export function enrich(
+  line: string | null,
+  options: { density?: Density; topology?: CompiledTopology; recordTimestampMs?: number } = {},
+): EnrichedEvent {
+  const { topology = shipped, density = 'full', recordTimestampMs = ARRIVAL_MS } = options
+  const outcome = new TopologyDriver(topology, { density, recordTimestampMs }).pipe(line)
+  if ('event' in outcome) return outcome.event
+  throw new Error(`the line became a dead letter: ${outcome.deadLetter.message}`)
+}
