@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
+import { request } from 'node:http'
 import type { AddressInfo, Server } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -165,6 +168,31 @@ test('a taken port fails the start, names the option, and leaves nothing running
   const app = await start({ dataDir })
 
   await eventually('it is ready', async () => (await app.readiness()).ready)
+})
+
+test('a request that has begun when the stop begins is still made durable and answered', async () => {
+  const dataDir = await newFolder()
+  const app = await start({ dataDir, roles: 'broker,ingress' })
+  const post = request({
+    port: portOf(app, 'ingress.http'),
+    path: '/v1/streams/web',
+    method: 'POST',
+    headers: { 'content-type': 'text/plain', 'content-length': 6 },
+  })
+  const answered = once(post, 'response')
+  post.write('hel')
+  await eventually('the request has begun', async () => {
+    const { ingress } = await app.status()
+    const http = ingress?.http as { requestsInFlight: number } | undefined
+    return http?.requestsInFlight === 1
+  })
+
+  const stopped = app.stop()
+  post.end('lo\n')
+  const [response] = (await answered) as [IncomingMessage]
+  await stopped
+
+  expect(response.statusCode).toBe(200)
 })
 
 test('a data directory in use by another GopherShip fails the start', async () => {
