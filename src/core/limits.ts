@@ -40,8 +40,24 @@ export const TOPIC_NAME_CHARS_MAX = 249
 export const DERIVED_BATCH_BYTES_MAX = 4 * MIB
 /** Largest enriched event, as JSON text: it must fit a batch of its topic with the largest key and the overhead. */
 export const EVENT_BYTES_MAX = DERIVED_BATCH_BYTES_MAX - BATCH_BYTES_MAX - 64 * KIB
+/** Bytes asked for in one fetch of our own, over all its partitions; the first batch comes whole even when it is larger. */
+export const FETCH_BYTES_MAX = 8 * MIB
+/** Bytes fetched ahead of whoever polls, over all partitions of a fetcher. */
+export const FETCH_AHEAD_BYTES_MAX = 32 * MIB
+/** Bytes of batches after which a produce request of our own takes no further one. */
+export const PRODUCE_REQUEST_BYTES_MAX = MIB
+/** Bytes of batches that one producer of ours holds, unless it is told otherwise. */
+export const PRODUCE_BYTES_IN_FLIGHT_MAX = 64 * MIB
 
 assert(BATCH_BYTES_MAX < FRAME_BYTES_MAX, 'a full batch must fit a frame')
 assert(RECORD_BYTES_MAX < BATCH_BYTES_MAX, 'the largest record must fit a batch')
 assert(FRAME_BYTES_MAX <= ADMISSION_BYTES_MAX, 'one full frame must be admissible')
 assert(HTTP_BODY_BYTES_MAX <= ADMISSION_BYTES_MAX, 'one full HTTP body must be admissible')
+assert(
+  FETCH_BYTES_MAX + DERIVED_BATCH_BYTES_MAX < RESPONSE_FRAME_BYTES_MAX,
+  'an answer to a fetch must fit a frame',
+)
+assert(
+  PRODUCE_REQUEST_BYTES_MAX + DERIVED_BATCH_BYTES_MAX < FRAME_BYTES_MAX,
+  'our own broker must take our requests',
+)

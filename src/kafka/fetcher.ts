@@ -16,6 +16,7 @@
 import type { Offset, PartitionId } from '../core/brands.ts'
 import { asOffset } from '../core/brands.ts'
 import { GopherShipError } from '../core/errors.ts'
+import { FETCH_AHEAD_BYTES_MAX, FETCH_BYTES_MAX } from '../core/limits.ts'
 import { fetchApi } from '../wire/01-fetch.ts'
 import type { ResponseOf } from '../wire/api.ts'
 import { KAFKA_ERROR } from '../wire/error-codes.ts'
@@ -65,11 +66,11 @@ export interface PollOptions {
 }
 
 const DEFAULT_OPTIONS: FetcherOptions = {
-  bytesMax: 8 * 1024 * 1024,
+  bytesMax: FETCH_BYTES_MAX,
   partitionBytesMax: 1024 * 1024,
   waitMsMax: 500,
   bytesMin: 1,
-  prefetchBytesMax: 32 * 1024 * 1024,
+  prefetchBytesMax: FETCH_AHEAD_BYTES_MAX,
   isolation: 'read_uncommitted',
   onOffsetOutOfRange: 'earliest',
   checkCrcs: true,

@@ -19,6 +19,7 @@ import { strict as assert } from 'node:assert'
 import { batchBytesAt, producerIdAt, RECORD_BATCH_HEADER_BYTES } from '../batch/record-batch.ts'
 import { asOffset, NO_OFFSET } from '../core/brands.ts'
 import { GopherShipError } from '../core/errors.ts'
+import { PRODUCE_BYTES_IN_FLIGHT_MAX, PRODUCE_REQUEST_BYTES_MAX } from '../core/limits.ts'
 import { isRetriableKafkaError, KAFKA_ERROR } from '../wire/error-codes.ts'
 import { backoffMs } from './backoff.ts'
 import type { KafkaCluster } from './cluster.ts'
@@ -70,8 +71,8 @@ const DEFAULT_OPTIONS: Omit<ProducerOptions, 'inFlightPerPartitionMax'> = {
   acks: -1,
   timeoutMs: 30_000,
   inFlightMax: 5,
-  requestBytesMax: 1024 * 1024,
-  bytesInFlightMax: 64 * 1024 * 1024,
+  requestBytesMax: PRODUCE_REQUEST_BYTES_MAX,
+  bytesInFlightMax: PRODUCE_BYTES_IN_FLIGHT_MAX,
   idempotent: false,
 }
 
