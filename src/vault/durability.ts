@@ -1,5 +1,5 @@
 /**
- * How durable an acknowledged append really is, found out and not assumed (PROMISES D2):
+ * How durable an acknowledged append really is, found out and not assumed:
  *
  *   replicated     acks=all and min.insync.replicas >= 2: survives the loss of a node
  *   fsynced        the embedded broker, syncing before every acknowledgement: survives a power cut

@@ -26,7 +26,7 @@ export interface StreamTopicTemplates {
   readonly deadLetter: string
 }
 
-/** DESIGN §2, "Topics". */
+/** What the topics are called unless the configuration says otherwise. */
 export const DEFAULT_STREAM_TOPICS: StreamTopicTemplates = {
   vault: 'raw-vault.{stream}',
   enriched: 'enriched.{stream}',

@@ -9,7 +9,7 @@
  *
  * It leaves to others: splitting bodies and checking batches (ingress), the protocol and its retries (kafka/).
  *
- * This is where the breaker and the spill of DESIGN §6 will stand: `append` and `appendOwn` are the only two places
+ * This is where a breaker and a spill to local disk will stand, for when Kafka is slow: `append` and `appendOwn` are the only two places
  * where bytes leave for the upstream, and both already have a deadline, an outcome and a bound on what they hold.
  */
 

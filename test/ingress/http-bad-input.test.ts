@@ -1,4 +1,4 @@
-// The rows H1–H11 and H13–H16 of PROMISES §8.2, each on a real socket.
+// Bad input over HTTP, row by row of the catalogue (H1–H11, H13–H16), each on a real socket.
 
 import { connect } from 'node:net'
 import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'

@@ -1,4 +1,4 @@
-// The rows K1–K23 and K31–K37 of PROMISES §8.1 that concern this endpoint, each on its real socket.
+// Bad input over Kafka, row by row of the catalogue (K1–K23, K31–K37) as far as it concerns this endpoint, each on its real socket.
 // K3, K15, K24's authorisation half and K26–K30 belong to authentication, which does not exist yet.
 
 import { connect } from 'node:net'

@@ -1,6 +1,6 @@
 /**
- * Fetch 4–16: announced because librdkafka takes it as the sign of a broker that knows record batches (KAFKA-WIRE
- * §1.3). Nothing can be read here: every partition is answered TOPIC_AUTHORIZATION_FAILED, which consumers report and
+ * Fetch 4–16: announced because librdkafka takes it as the sign of a broker that knows record batches (its
+ * `rdkafka_feature.c`). Nothing can be read here: every partition is answered TOPIC_AUTHORIZATION_FAILED, which consumers report and
  * do not repeat. The answer is held a little, so that one that does repeat does not spin.
  */
 

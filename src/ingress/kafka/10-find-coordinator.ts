@@ -1,5 +1,5 @@
 /**
- * FindCoordinator 0–5: announced because without it librdkafka sends "lz4" uncompressed (KAFKA-WIRE §1.3). There are
+ * FindCoordinator 0–5: announced because without it librdkafka sends "lz4" uncompressed (its `rdkafka_feature.c`). There are
  * no groups and no transactions here, and the answers say so in codes that clients report instead of repeating.
  */
 

@@ -43,7 +43,7 @@ export type IngressHandler = (
 /** One API as the ingress serves it. */
 export interface IngressApi {
   readonly api: AnyApi
-  /** What ApiVersions says: for librdkafka's sake it may say more than is served (KAFKA-WIRE §1.3). */
+  /** What ApiVersions says: for librdkafka's sake it may say more than is served (its `rdkafka_feature.c`). */
   readonly announced: readonly [number, number]
   /** What is really decoded; anything else closes the connection. */
   readonly served: readonly [number, number]

@@ -1,5 +1,5 @@
 /**
- * What a producer is told when its batch is not stored: PROMISES §7 as code. The rule behind the table: a code that
+ * What a producer is told when its batch is not stored. The rule behind the table: a code that
  * clients take as "not persisted" only when that is certain, a code they retry whenever a retry can help, and never
  * -1, 8 or 89, which some client treats as fatal.
  */

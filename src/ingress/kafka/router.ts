@@ -1,5 +1,5 @@
 /**
- * The APIs of the Kafka ingress, written out: what is announced, what is served, who handles it (KAFKA-WIRE §1.5).
+ * The APIs of the Kafka ingress, written out: what is announced, what is served, who handles it.
  * Nothing that reads, and nothing that administers, is in this list.
  */
 
