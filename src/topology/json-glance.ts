@@ -28,7 +28,7 @@ export function glanceAtJson(draft: EventDraft): void {
     const valueAt = skipBlanks(text, colon + 1)
     const valueEnd = endOfValue(text, valueAt, limit)
     if (valueEnd < 0) return
-    noteScalar(draft, text.slice(keyAt + 1, keyEnd), text.slice(valueAt, valueEnd))
+    noteScalar(draft, text.slice(keyAt + 1, keyEnd), text.slice(valueAt, valueEnd).trimEnd())
     at = skipBlanks(text, valueEnd)
     if (text.charCodeAt(at) !== 0x2c) return
     at += 1

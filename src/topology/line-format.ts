@@ -52,9 +52,8 @@ export function detectFormat(text: string, contentType: string | null): LineForm
   if (first === SPACE || first === TAB) return text.trimStart().startsWith('{') ? 'json' : 'text'
   if (isDigit(first)) {
     if (isRfc5424At(text, 0)) return 'syslog'
-    if (clfBracketAt(text) > 0) return 'access-log'
     const timeEnd = scanYearFirst(text, 0, scratch)
-    if (timeEnd === NO_TIME) return 'text'
+    if (timeEnd === NO_TIME) return clfBracketAt(text) > 0 ? 'access-log' : 'text'
     if (isCriAt(text, timeEnd)) return 'cri'
     return text.charCodeAt(10) === 0x54 && isHostAndTagAt(text, timeEnd) ? 'syslog' : 'text'
   }

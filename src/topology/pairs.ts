@@ -44,6 +44,8 @@ export class PairCursor {
       this.value = value.includes('\\') ? undoEscapes(value) : value
       this.#at = end + 1
     } else {
+      // `==` compares, it sets nothing.
+      if (text.charCodeAt(start) === 0x3d) return false
       let end = text.indexOf(' ', start)
       if (end < 0) end = text.length
       this.value = text.slice(start, end)

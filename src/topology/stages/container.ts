@@ -57,7 +57,14 @@ function unwrapDocker(draft: EventDraft): void {
     if (key === 'stream') draft.attributes.set('log.iostream', value)
     else if (key !== 'log' && key !== 'time') draft.attributes.set(key, value)
   }
-  enter(draft, log.replace(/\r*\n$/, ''))
+  enter(draft, withoutLineEnding(log))
+}
+
+function withoutLineEnding(log: string): string {
+  let end = log.length
+  if (log.charCodeAt(end - 1) === 0x0a) end -= 1
+  while (log.charCodeAt(end - 1) === 0x0d) end -= 1
+  return log.slice(0, end)
 }
 
 function enter(draft: EventDraft, inner: string): void {

@@ -34,6 +34,7 @@ import { placeRequestAndStatus } from './access-log.ts'
 const OPEN = 0x5b
 const SPACE = 0x20
 const COLON = 0x3a
+const DOT = 0x2e
 const QUOTE = 0x22
 const DAY_SECONDS = 86400
 
@@ -113,6 +114,13 @@ function takeHead(
   const messageAt = head.read(draft, place.timeEnd, { isOpen: place.isOpen })
   // The bracket around the time never closed: then it is no bracket around the time.
   if (place.isOpen && messageAt === place.timeEnd) return false
+  // A bare number of the right length may be anything; a fraction, or a level behind it, makes it a time.
+  if (
+    time.kind === 'epoch' &&
+    head.level === '' &&
+    draft.rest.charCodeAt(place.timeEnd - time.fraction.length - 1) !== DOT
+  )
+    return false
   if (!draft.hasTime()) draft.foundTime.copyFrom(time)
   const text = draft.rest
   if (place.isOpen && text.charCodeAt(messageAt) === QUOTE && placeRequestAndStatus(draft, text, messageAt)) {
