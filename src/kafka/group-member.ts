@@ -227,6 +227,7 @@ export class GroupMember {
         if (ending === 'passing' || failureCount > 1) await this.#pause(failureCount)
       }
       if (ending === 'fatal') {
+        // Set by the heartbeat that ended the generation so.
         this.#fail(handlers, this.#fatalError as Error)
         return
       }

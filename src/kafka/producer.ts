@@ -218,7 +218,8 @@ export class Producer {
         reject,
       }
       const onAbort = () => {
-        this.#roomWaiters.splice(this.#roomWaiters.indexOf(waiter), 1)
+        const index = this.#roomWaiters.indexOf(waiter)
+        if (index >= 0) this.#roomWaiters.splice(index, 1)
         reject(signal?.reason)
       }
       signal?.addEventListener('abort', onAbort, { once: true })
