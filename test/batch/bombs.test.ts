@@ -17,7 +17,7 @@ const MIB = 1024 * 1024
 interface Outcome {
   code: string
   grownBytes: number
-  tookMs: number
+  cpuMs: number
 }
 
 const directory = mkdtempSync(join(tmpdir(), 'gophership-bombs-'))
@@ -40,7 +40,7 @@ for (const [name, { inflatedBytesMax, code = 'GS_BATCH_TOO_LARGE' }] of Object.e
     const outcome = await openBomb(name, inflatedBytesMax)
     expect(outcome.code).toBe(code)
     expect(outcome.grownBytes).toBeLessThan(32 * MIB)
-    expect(outcome.tookMs).toBeLessThan(1_000)
+    expect(outcome.cpuMs).toBeLessThan(500)
   })
 }
 

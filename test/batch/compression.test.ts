@@ -141,13 +141,16 @@ describe('LZ4 frames', () => {
     }
   })
 
-  test('a match that reaches before the block is GS_BATCH_CORRUPT where blocks are independent', () => {
-    // One literal, then a match 2 back, then the closing literals.
-    const block = Buffer.from('1061020050616161616 1'.replace(' ', ''), 'hex')
-    const size = Buffer.alloc(4)
-    size.writeUInt32LE(block.length)
-    const frame = Buffer.concat([packed.subarray(0, 7), size, block, Buffer.alloc(4)])
-    expect(inflateLz4(frame)).toBe('GS_BATCH_CORRUPT')
+  test('a match that reaches before its block is GS_BATCH_CORRUPT where blocks are independent, and only there', () => {
+    // The second block: one literal, then a match of 5 bytes 2 back (one byte into the first block), then literals.
+    const blocks = [Buffer.from('506161616161', 'hex'), Buffer.from('11610200506161616161', 'hex')]
+    const body = blocks.flatMap((block) => [Buffer.from([block.length, 0, 0, 0]), block])
+    const frame = (header: string) => Buffer.concat([Buffer.from(header, 'hex'), ...body, Buffer.alloc(4)])
+    const descriptor = Buffer.from('4040', 'hex')
+    const checksum = (xxHash32(descriptor, 0, 2) >>> 8) & 0xff
+    const dependent = frame(`04224d184040${checksum.toString(16).padStart(2, '0')}`)
+    expect(inflate(COMPRESSION.lz4, dependent, LIMIT).toString()).toBe('a'.repeat(16))
+    expect(inflateLz4(frame('04224d18604082'))).toBe('GS_BATCH_CORRUPT')
   })
 
   test('skippable frames are skipped', () => {

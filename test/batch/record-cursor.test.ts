@@ -149,6 +149,7 @@ describe('a malformed record is GS_BATCH_INVALID', () => {
     ['bytes left over behind the last record', 1, '0c000000010100ff'],
     ['fewer records than counted', 2, '0c0000000101000c0000000101'],
     ['a varint that never ends', 1, 'ffffffffffffff'],
+    ['a null header key whose length, read twice, would come out even', 1, '1400000001010401024101'],
     ['a header with a null key', 1, '100000000101020100'],
     ['a header value longer than the record', 1, '10000000010102000e'],
     ['a header value length of -2', 1, '100000000101020003'],

@@ -18,8 +18,6 @@ const XERIAL_MAGIC_BYTES = 8
 const XERIAL_RESTART = XERIAL_HEADER.readInt32BE(0)
 /** Plain bytes in a block, as snappy-java writes them. */
 const BLOCK_BYTES = 32_768
-/** A copy element makes at most 64 bytes from 3 (a ratio below 22): what declares more than this cannot be snappy. */
-const RATIO_MAX = 22
 
 /** Compresses with the framing of snappy-java. */
 export function compressSnappy(plain: Buffer): Buffer {
@@ -96,8 +94,6 @@ function checkTotal(total: number, inflatedBytesMax: number): void {
 }
 
 function inflateBlock(block: Buffer): Buffer {
-  const declared = declaredBytes(block, 0, block.length)
-  if (declared > block.length * RATIO_MAX) throw damaged('a block declares more than its bytes can make', 0)
   try {
     return uncompressSync(block, { asBuffer: true }) as Buffer
   } catch (error) {

@@ -1,4 +1,4 @@
-// Writes record batches with Apache Kafka's own encoder, as JSON lines for make-golden.ts.
+// Writes record batches with Apache Kafka's own encoder, one JSON line each: the java-* batches of golden.json.
 //   javac -cp 'lib/*' MakeGolden.java && java -cp 'lib/*:.' MakeGolden
 // with kafka-clients 4.1.0 and its lz4-java, snappy-java and zstd-jni in lib/.
 import java.nio.ByteBuffer;
@@ -28,7 +28,7 @@ public class MakeGolden {
     }
   }
 
-  /** The five records that every small batch holds; golden-batches.test.ts has the same list. */
+  /** The five records that every small batch holds; golden.test.ts has the same list. */
   static void appendRecords(MemoryRecordsBuilder builder) {
     long t = 1_700_000_000_000L;
     builder.append(t, b("key"), b("value"));
