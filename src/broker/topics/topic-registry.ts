@@ -51,6 +51,8 @@ export class TopicRegistry {
   readonly #saved = new Map<string, SavedTopic>()
   readonly #deleting = new Map<string, { name: string; id: string }>()
   readonly #creating = new Map<string, Promise<Topic>>()
+  /** Removals of files under way. */
+  readonly #removing = new Set<Promise<void>>()
   #clusterId = ''
   #saveQueue: Promise<void> = Promise.resolve()
   /** A save that has not begun: whoever changes something meanwhile shares it. */
@@ -170,11 +172,16 @@ export class TopicRegistry {
       this.#byId.set(id, topic)
       throw error
     }
-    void this.#removeFiles(topic.partitions, topic.name, id)
+    const removing = this.#removeFiles(topic.partitions, topic.name, id).finally(() =>
+      this.#removing.delete(removing),
+    )
+    this.#removing.add(removing)
   }
 
   /** Closes every partition cleanly. */
   async close(): Promise<void> {
+    await Promise.all([...this.#creating.values()].map((creation) => creation.catch(() => {})))
+    await Promise.all(this.#removing)
     await this.#saveQueue
     const partitions = [...this.#byName.values()].flatMap((topic) => topic.partitions)
     await inParallel(partitions, OPEN_AT_ONCE, (partition) => partition.close())
