@@ -30,17 +30,19 @@ import type { Offset } from '../core/brands.ts'
 import { asOffset } from '../core/brands.ts'
 import type { Clock, Timer } from '../core/clock.ts'
 import type { Disk } from '../core/disk.ts'
-import { errnoOf } from '../core/disk.ts'
-import { isFailure } from '../core/errors.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
-import type { Loss, SegmentRecord } from './checkpoint.ts'
+import type { SegmentRecord } from './checkpoint.ts'
 import { writeCheckpoint } from './checkpoint.ts'
 import { makeDurableDirectory } from './durable-directory.ts'
 import type { CommitGroup } from './group-commit.ts'
 import { GroupCommit } from './group-commit.ts'
 import { IndexBuilder } from './index-builder.ts'
+import type { ReadableLog } from './log-reader.ts'
+import { LogReader } from './log-reader.ts'
 import type { RecoveredLog } from './log-recovery.ts'
-import { quarantineHole, recoverLog, removeSegmentFiles } from './log-recovery.ts'
+import { recoverLog, removeSegmentFiles } from './log-recovery.ts'
+import type { PartitionLogOptions } from './partition-log-options.ts'
+import { checkOptions } from './partition-log-options.ts'
 import { Quarantine } from './quarantine.ts'
 import { countExpired } from './retention.ts'
 import type { SegmentContext } from './segment.ts'
@@ -51,39 +53,12 @@ import {
   SEGMENT_BYTES_MAX,
   STORED_BATCH_BYTES_MAX,
 } from './segment-format.ts'
+import { SegmentList } from './segment-list.ts'
 import { StorageError, storageFailure } from './storage-error.ts'
 import type { FoundTimestamp } from './timestamp-search.ts'
-import { findTimestampInBatches } from './timestamp-search.ts'
 
-/** When an appended batch is acknowledged. `interval` syncs at the latest `intervalMs` after a write. */
-export type SyncPolicy =
-  | { readonly policy: 'every-ack' }
-  | { readonly policy: 'interval'; readonly intervalMs: number }
-  | { readonly policy: 'never' }
-
-export interface PartitionLogOptions {
-  /** A segment is sealed before it would grow beyond this. At most 2^31 - 1. */
-  readonly segmentBytesMax: number
-  /** A segment that holds anything is sealed at this age. */
-  readonly segmentAgeMsMax: number
-  /** Bytes between two entries of the sparse indexes. */
-  readonly indexIntervalBytes: number
-  /** Segments whose latest record is older may go; -1 keeps for ever. */
-  readonly retentionMs: number
-  /** Segments may go while at least this much remains; -1 keeps any amount. */
-  readonly retentionBytes: number
-  readonly sync: SyncPolicy
-}
-
-/** Kafka's own defaults, save that every acknowledgement is synced. */
-export const PARTITION_LOG_DEFAULTS: PartitionLogOptions = {
-  segmentBytesMax: 1024 * 1024 * 1024,
-  segmentAgeMsMax: 7 * 24 * 3_600_000,
-  indexIntervalBytes: 4096,
-  retentionMs: -1,
-  retentionBytes: -1,
-  sync: { policy: 'every-ack' },
-}
+export type { PartitionLogOptions, SyncPolicy } from './partition-log-options.ts'
+export { PARTITION_LOG_DEFAULTS } from './partition-log-options.ts'
 
 export interface PartitionLogStart {
   readonly disk: Disk
@@ -124,21 +99,6 @@ export interface RecoverySummary {
   readonly tornBytes: number
 }
 
-/** Handles of sealed segments kept open per log between reads. */
-const SEALED_OPEN_MAX = 4
-/** Ends of recent reads that are remembered, so that a consumer's next read starts at its byte. */
-const READ_HINTS_MAX = 8
-/** Bytes read at a time while looking for a timestamp. */
-const TIMESTAMP_READ_BYTES = 256 * 1024
-/** A read that keeps meeting damage after this many rescans is refused: the disk does not give the same bytes twice. */
-const RESCANS_PER_READ_MAX = 3
-
-interface ReadHint {
-  readonly offset: number
-  readonly segment: Segment
-  readonly position: number
-}
-
 export class PartitionLog {
   readonly directory: string
   /** What opening found and did. */
@@ -146,13 +106,12 @@ export class PartitionLog {
   readonly #disk: Disk
   readonly #clock: Clock
   readonly #diagnostics: Diagnostics
-  readonly #quarantine: Quarantine
   readonly #context: SegmentContext
   readonly #commit: GroupCommit
   readonly #listeners = new Set<() => void>()
   #options: PartitionLogOptions
-  #segments: Segment[]
-  #losses: Loss[]
+  readonly #segments: SegmentList
+  readonly #reader: LogReader
   #logStartOffset: Offset
   #nextOffset: Offset
   #visibleEndOffset: Offset
@@ -168,7 +127,6 @@ export class PartitionLog {
   #syncTimer: Timer | null = null
   /** The end of a chain: what changes segments or the checkpoint runs one at a time. */
   #exclusive: Promise<unknown> = Promise.resolve()
-  #readHints: ReadHint[] = []
 
   private constructor(
     start: PartitionLogStart,
@@ -180,10 +138,8 @@ export class PartitionLog {
     this.#clock = start.clock
     this.#diagnostics = start.diagnostics
     this.#options = start.options
-    this.#quarantine = parts.quarantine
     this.#context = parts.context
-    this.#segments = recovered.segments
-    this.#losses = recovered.losses
+    this.#segments = new SegmentList(recovered.segments, recovered.losses)
     this.#logStartOffset = recovered.logStartOffset
     this.#nextOffset = recovered.endOffset
     this.#visibleEndOffset = recovered.endOffset
@@ -192,6 +148,12 @@ export class PartitionLog {
       scannedBytes: recovered.scannedBytes,
       tornBytes: recovered.tornBytes,
     }
+    const { directory, diagnostics } = start
+    this.#reader = new LogReader(this.#asReadable(), this.#segments, {
+      quarantine: parts.quarantine,
+      diagnostics,
+      directory,
+    })
     this.#commit = new GroupCommit(
       (group) => this.#runExclusive(() => this.#commitGroup(group)),
       (error) => this.#fail(error),
@@ -214,7 +176,10 @@ export class PartitionLog {
     const durationMs = clock.monotonicMs() - startedMs
     const log = new PartitionLog(start, { context, quarantine, recovered, durationMs })
     try {
-      if (recovered.refusal !== null) throw recovered.refusal
+      if (recovered.refusal !== null) {
+        await recovered.writable?.file.close()
+        throw recovered.refusal
+      }
       await log.#prepareForWriting(recovered)
     } catch (error) {
       await log.#fail(error)
@@ -239,13 +204,11 @@ export class PartitionLog {
 
   /** Bytes in the segment files, damaged ones included. */
   get sizeBytes(): number {
-    let bytes = 0
-    for (const segment of this.#segments) bytes += segment.bytes
-    return bytes
+    return this.#segments.bytes
   }
 
   get segmentCount(): number {
-    return this.#segments.length
+    return this.#segments.all.length
   }
 
   /** Bytes appended and not yet acknowledged. Whoever appends bounds it: the log takes what it is given. */
@@ -260,16 +223,12 @@ export class PartitionLog {
 
   /** Damage that was found and is still within the log: these offsets cannot be read. */
   get quarantined(): readonly Quarantined[] {
-    const found: Quarantined[] = [...this.#losses]
-    for (const segment of this.#segments) found.push(...segment.holes)
-    return found
+    return [...this.#segments.losses, ...this.#segments.all.flatMap((segment) => segment.holes)]
   }
 
   /** The latest record timestamp, -1 when there is none. */
   get maxTimestamp(): number {
-    let latest = -1
-    for (const segment of this.#segments) latest = Math.max(latest, segment.maxTimestamp)
-    return latest
+    return this.#segments.maxTimestamp
   }
 
   /** Takes new limits and a new policy; they hold from the next write on. */
@@ -327,18 +286,13 @@ export class PartitionLog {
     const endOffset = Math.min(options.endOffset ?? Number.POSITIVE_INFINITY, this.#visibleEndOffset)
     const bytesMax = Math.max(1, Math.min(options.bytesMax, SEGMENT_BYTES_MAX))
     const isFirstAlwaysPicked = options.atLeastOneBatch ?? true
-    return this.#readBatches({ fromOffset, endOffset, bytesMax, isFirstAlwaysPicked })
+    return this.#reader.read({ fromOffset, endOffset, bytesMax, isFirstAlwaysPicked })
   }
 
   /** The first visible record at or after `timestampMs`, or null when all are older. */
   async offsetForTimestamp(timestampMs: number): Promise<FoundTimestamp | null> {
     this.#assertUsable()
-    for (const segment of [...this.#segments]) {
-      if (segment.maxTimestamp < timestampMs || segment.endOffset <= this.#logStartOffset) continue
-      const found = await this.#findTimestampIn(segment, timestampMs)
-      if (found !== null) return found
-    }
-    return null
+    return this.#reader.findTimestamp(timestampMs)
   }
 
   /** The first visible record that has the latest timestamp, or null when there is none. Kafka's ListOffsets with -3. */
@@ -358,7 +312,7 @@ export class PartitionLog {
       if (this.#failure !== null) throw this.#failure
       if (offset <= this.#logStartOffset) return
       const limits = { nowMs: 0, retentionMs: -1, retentionBytes: -1, logStartOffset: offset }
-      const count = countExpired(this.#segments, { ...limits, durableEndOffset: this.#visibleEndOffset })
+      const count = countExpired(this.#segments.all, { ...limits, durableEndOffset: this.#visibleEndOffset })
       await this.#removeLeading(count, offset)
     })
   }
@@ -369,7 +323,7 @@ export class PartitionLog {
     return this.#runExclusive(async () => {
       if (this.#failure !== null) throw this.#failure
       const { retentionMs, retentionBytes } = this.#options
-      const count = countExpired(this.#segments, {
+      const count = countExpired(this.#segments.all, {
         nowMs,
         retentionMs,
         retentionBytes,
@@ -377,7 +331,7 @@ export class PartitionLog {
         durableEndOffset: this.#visibleEndOffset,
       })
       if (count === 0) return 0
-      const isLastExpired = count === this.#segments.length
+      const isLastExpired = count === this.#segments.all.length
       // The log always has a segment to write to, and it begins where the expired one ends.
       if (isLastExpired) await this.#guard(() => this.#roll(this.#lastSegment().endOffset))
       await this.#removeLeading(count, this.#logStartOffset)
@@ -414,7 +368,7 @@ export class PartitionLog {
         await this.#fail(error)
         throw this.#failure
       } finally {
-        for (const segment of this.#segments) await segment.release()
+        for (const segment of this.#segments.all) await segment.release()
       }
     })
   }
@@ -485,7 +439,7 @@ export class PartitionLog {
     await active.seal()
     await this.#beginSegment(baseOffset)
     await this.#writeCheckpoint()
-    await this.#closeUnusedSegments()
+    await this.#segments.closeUnused()
   }
 
   async #beginSegment(baseOffset: Offset): Promise<void> {
@@ -581,7 +535,7 @@ export class PartitionLog {
    * while it is known which bytes that is. What was acknowledged unsynced (`interval`, `never`) stays.
    */
   async #cutUnacknowledged(): Promise<void> {
-    const active = this.#segments.at(-1)
+    const active = this.#segments.last
     if (active === undefined || !active.isOpen || active !== this.#acknowledged.segment) return
     try {
       await active.cut({ bytes: this.#acknowledged.bytes, endOffset: this.#visibleEndOffset })
@@ -590,150 +544,10 @@ export class PartitionLog {
     }
   }
 
-  // --- reading -------------------------------------------------------------------------------------------------------
-
-  async #readBatches(read: {
-    fromOffset: number
-    endOffset: number
-    bytesMax: number
-    isFirstAlwaysPicked: boolean
-  }): Promise<Buffer> {
-    let rescanCount = 0
-    while (read.fromOffset < read.endOffset) {
-      this.#assertUsable()
-      const segment = this.#segmentAt(read.fromOffset)
-      if (segment === null) return EMPTY
-      const fromOffset = Math.max(read.fromOffset, segment.baseOffset)
-      const hint = this.#takeHint(fromOffset, segment)
-      const result = await this.#withSegment(segment, () =>
-        segment.read({ ...read, fromOffset, position: hint }),
-      )
-      if (result === 'gone') {
-        this.#assertInRange(asOffset(read.fromOffset))
-        continue
-      }
-      if (result === 'damaged') {
-        rescanCount += 1
-        if (rescanCount > RESCANS_PER_READ_MAX) throw this.#unsteady(segment, read.fromOffset)
-        await this.#rescan(segment)
-        continue
-      }
-      if (result.bytes.length > 0) {
-        this.#readHints.push({ offset: result.nextOffset, segment, position: result.nextPosition })
-        if (this.#readHints.length > READ_HINTS_MAX) this.#readHints.shift()
-        return result.bytes
-      }
-      // Nothing more in this segment: go on behind it, unless it is the last or the wanted range ended inside it.
-      if (segment === this.#segments.at(-1) || result.nextOffset < segment.endOffset) return EMPTY
-      if (segment.endOffset <= read.fromOffset) return EMPTY
-      read = { ...read, fromOffset: segment.endOffset }
-    }
-    return EMPTY
-  }
-
-  /** The segment that holds `offset`, or the next one when a gap does; null behind the last. */
-  #segmentAt(offset: number): Segment | null {
-    let low = 0
-    let high = this.#segments.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#segments[middle]?.endOffset ?? 0) <= offset) low = middle + 1
-      else high = middle
-    }
-    return this.#segments[low] ?? null
-  }
-
-  /** Uses a segment whose file may be gone by now. */
-  async #withSegment<Value>(segment: Segment, run: () => Promise<Value>): Promise<Value | 'gone'> {
-    try {
-      return await run()
-    } catch (error) {
-      if (isFailure(error) && errnoOf(error.cause) === 'ENOENT') {
-        // Retention took it between choosing and opening it, or somebody deleted the file behind our back.
-        if (!segment.isRemoved) await this.#noteVanished(segment)
-        return 'gone'
-      }
-      throw readFailure(segment, error)
-    } finally {
-      if (segment !== this.#segments.at(-1)) await this.#closeUnusedSegments()
-    }
-  }
-
-  #takeHint(offset: number, segment: Segment): number | null {
-    const index = this.#readHints.findIndex((hint) => hint.offset === offset && hint.segment === segment)
-    if (index === -1) return null
-    const [hint] = this.#readHints.splice(index, 1)
-    return hint?.position ?? null
-  }
-
-  async #rescan(segment: Segment): Promise<void> {
-    this.#readHints = this.#readHints.filter((hint) => hint.segment !== segment)
-    const fresh = await segment.rescan()
-    if (fresh.length === 0) return
-    const context = {
-      quarantine: this.#quarantine,
-      diagnostics: this.#diagnostics,
-      directory: this.directory,
-    }
-    for (const hole of fresh) {
-      const kept = await quarantineHole(context, segment, hole)
-      segment.holes = segment.holes.map((known) => (known.position === kept.position ? kept : known))
-    }
-    await this.#noteDamage()
-  }
-
-  async #noteVanished(segment: Segment): Promise<void> {
-    const loss = {
-      fromOffset: segment.baseOffset,
-      toOffset: segment.endOffset,
-      path: segment.path,
-      bytes: segment.bytes,
-      reason: 'missing segment file',
-    }
-    this.#segments = this.#segments.filter((other) => other !== segment)
-    this.#losses.push(loss)
-    this.#diagnostics.warn({ ...loss }, 'damage found: these offsets cannot be read, all others can')
-    await this.#noteDamage()
-  }
-
-  /** Writes newly found damage down, so that the next start knows it. Reading goes on when that is not possible. */
-  async #noteDamage(): Promise<void> {
-    await this.#runExclusive(async () => {
-      if (this.#failure === null && !this.#isClosed) await this.#writeCheckpoint()
-    }).catch((error: unknown) => {
-      this.#diagnostics.warn({ directory: this.directory, err: error }, 'damage could not be written down')
-    })
-  }
-
-  async #findTimestampIn(segment: Segment, timestampMs: number): Promise<FoundTimestamp | null> {
-    let from = await this.#withSegment(segment, () => segment.seekTimestamp(timestampMs))
-    if (from === 'damaged') {
-      await this.#rescan(segment)
-      from = await this.#withSegment(segment, () => segment.seekTimestamp(timestampMs))
-    }
-    if (from === 'gone') return null
-    // Still damaged: then the whole segment is read instead.
-    if (from === 'damaged') from = segment.baseOffset
-    let offset = Math.max(from, this.#logStartOffset)
-    while (offset < segment.endOffset) {
-      const batches = await this.#readBatches({
-        fromOffset: offset,
-        endOffset: this.#visibleEndOffset,
-        bytesMax: TIMESTAMP_READ_BYTES,
-        isFirstAlwaysPicked: true,
-      })
-      if (batches.length === 0) return null
-      const search = findTimestampInBatches(batches, { timestampMs, fromOffset: offset })
-      if (search.found !== null) return search.found
-      offset = search.nextOffset
-    }
-    return null
-  }
-
   // --- segments and checkpoint ---------------------------------------------------------------------------------------
 
   #lastSegment(): Segment {
-    const segment = this.#segments.at(-1)
+    const segment = this.#segments.last
     assert(segment !== undefined, 'an open log has a segment to write to')
     return segment
   }
@@ -744,21 +558,24 @@ export class PartitionLog {
    * 2. Only then are the files removed. A crash in between leaves files that the next start removes.
    */
   async #removeLeading(count: number, logStartOffset: Offset): Promise<void> {
-    const going = this.#segments.slice(0, count)
-    const kept = this.#segments.slice(count)
-    const before = { segments: this.#segments, start: this.#logStartOffset, losses: this.#losses }
+    const before = {
+      segments: this.#segments.all,
+      losses: this.#segments.losses,
+      start: this.#logStartOffset,
+    }
+    const going = before.segments.slice(0, count)
+    const kept = before.segments.slice(count)
     const start = asOffset(Math.max(logStartOffset, count > 0 ? (kept[0]?.baseOffset ?? 0) : 0))
-    this.#segments = kept
+    const losses = before.losses.filter((loss) => loss.toOffset > start || loss.toOffset === loss.fromOffset)
+    this.#segments.set(kept, losses)
     this.#logStartOffset = start
-    this.#losses = this.#losses.filter((loss) => loss.toOffset > start || loss.toOffset === loss.fromOffset)
     this.#removing.push(...going.map((segment) => segment.baseOffset))
     try {
       await this.#writeCheckpoint()
     } catch (error) {
       // Nothing has happened yet: the log goes on as it was.
-      this.#segments = before.segments
+      this.#segments.set(before.segments, before.losses)
       this.#logStartOffset = before.start
-      this.#losses = before.losses
       this.#removing = []
       throw error
     }
@@ -784,22 +601,38 @@ export class PartitionLog {
       synced !== null && synced.baseOffset === active.baseOffset,
       'the last segment has been vouched for',
     )
-    const sealed = this.#segments.slice(0, -1).map((segment) => segment.toRecord())
+    const sealed = this.#segments.all.slice(0, -1).map((segment) => segment.toRecord())
     await writeCheckpoint(this.#disk, this.directory, {
       logStartOffset: this.#logStartOffset,
       endOffset: synced.endOffset,
       segments: [...sealed, { ...synced, holes: active.holes }],
       removing: this.#removing,
-      losses: this.#losses,
+      losses: this.#segments.losses,
     })
   }
 
-  /** Keeps few sealed segments open; the least recently begun go first. */
-  async #closeUnusedSegments(): Promise<void> {
-    const open = this.#segments.slice(0, -1).filter((segment) => segment.isOpen)
-    for (const segment of open.slice(0, Math.max(0, open.length - SEALED_OPEN_MAX))) {
-      if (!segment.isInUse) await segment.release()
+  #asReadable(): ReadableLog {
+    const log = this
+    return {
+      get logStartOffset() {
+        return log.#logStartOffset
+      },
+      get durableEndOffset() {
+        return log.#visibleEndOffset
+      },
+      assertOpen: () => log.#assertUsable(),
+      assertInRange: (offset) => log.#assertInRange(offset),
+      noteDamage: () => log.#noteDamage(),
     }
+  }
+
+  /** Reading goes on when the damage cannot be written down. */
+  async #noteDamage(): Promise<void> {
+    await this.#runExclusive(async () => {
+      if (this.#failure === null && !this.#isClosed) await this.#writeCheckpoint()
+    }).catch((error: unknown) => {
+      this.#diagnostics.warn({ directory: this.directory, err: error }, 'damage could not be written down')
+    })
   }
 
   #runExclusive<Value>(run: () => Promise<Value>): Promise<Value> {
@@ -823,36 +656,4 @@ export class PartitionLog {
       { facts: { offset, logStartOffset: this.#logStartOffset, endOffset: this.#visibleEndOffset } },
     )
   }
-
-  #unsteady(segment: Segment, offset: number): StorageError {
-    return new StorageError(
-      'GS_STORAGE_CORRUPT',
-      `${segment.path} gives other bytes each time it is read near offset ${offset}; check the disk.`,
-      { facts: { path: segment.path, offset } },
-    )
-  }
-}
-
-const EMPTY = Buffer.alloc(0)
-
-function checkOptions(options: PartitionLogOptions): void {
-  const { segmentBytesMax, segmentAgeMsMax, indexIntervalBytes, sync } = options
-  assert(segmentBytesMax > 0 && segmentBytesMax <= SEGMENT_BYTES_MAX, 'segmentBytesMax is 1 to 2^31 - 1')
-  assert(segmentAgeMsMax > 0, 'segmentAgeMsMax is above 0')
-  assert(indexIntervalBytes >= 0, 'indexIntervalBytes is at least 0')
-  assert(sync.policy !== 'interval' || sync.intervalMs > 0, 'intervalMs is above 0')
-}
-
-function readFailure(segment: Segment, error: unknown): unknown {
-  // What carries no errno does not come from the disk: a failure of ours, or a bug.
-  if (isFailure(error) || errnoOf(error) === null) return error
-  return new StorageError(
-    'GS_STORAGE_FAILED',
-    `Reading ${segment.path} failed; it may succeed when tried again.`,
-    {
-      cause: error,
-      retriable: true,
-      facts: { path: segment.path },
-    },
-  )
 }

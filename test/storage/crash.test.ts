@@ -161,7 +161,21 @@ async function runSeed(seed: number, sync: SyncPolicy): Promise<{ problems: stri
     problems.push(...(await crashTwice({ ...driver, tag: `b${state}` }, state)))
     states += 2
   }
-  return { problems, states }
+  if (problems.length === 0) problems.push(...(await killThenCrash(driver)))
+  return { problems, states: states + 2 }
+}
+
+/** Kills the process but not the machine, recovers, checks, and only then cuts the power. */
+async function killThenCrash(driver: Driver): Promise<string[]> {
+  const model = driver.model.copy()
+  driver.disk.revive()
+  const problems = (await model.problemsOf(await openLog(driver.disk, driver.options))).map(
+    (text) => `killed: ${text}`,
+  )
+  // What readers were shown after the kill must survive the power cut as well.
+  const log = await openLog(driver.disk.crash(driver.random), driver.options)
+  problems.push(...(await model.problemsOf(log)).map((text) => `killed, then power cut: ${text}`))
+  return problems
 }
 
 /** Crashes the disk, recovers, checks, goes on, and does it all once more. */
@@ -204,7 +218,7 @@ async function runAll(sync: SyncPolicy): Promise<number> {
   return states
 }
 
-describe('D2, D3, D6, D7, D9: power cuts at any point', () => {
+describe('D1, D2, D3, D6, D7, D9: kills and power cuts at any point', () => {
   test('every acknowledged batch survives byte for byte, nothing is invented, and no offset is reused', async () => {
     const states = await runAll({ policy: 'every-ack' })
     expect(states).toBeGreaterThanOrEqual(ONE_SEED === undefined ? 1_000 : 1)

@@ -27,9 +27,8 @@ async function stored(end: 'clean' | 'killed'): Promise<Stored> {
   for (let index = 0; index < 12; index += 1) {
     const batch = batchOf(`b${index}`, { recordCount: 2, valueBytes: 100, timestamp: 1_000 + index * 10 })
     await log.append(batch).durable
-    const path = `${LOG_DIRECTORY}/${String(index - (index % 4))
-      .padStart(20, '0')
-      .replace(/\d+$/, (text) => String(Number(text) * 2).padStart(20, '0'))}.log`
+    const base = (index - (index % 4)) * 2
+    const path = `${LOG_DIRECTORY}/${String(base).padStart(20, '0')}.log`
     batches.push({ bytes: Buffer.from(batch), path, position: (index % 4) * batch.length })
   }
   if (end === 'clean') await log.close()
@@ -61,6 +60,24 @@ async function expectOnlyLost(
   await durable
   expect(baseOffset, at).toBe(24)
   return log
+}
+
+/** Makes chosen reads of the first segment, counted from 1, return a flipped bit that the disk does not hold. */
+function damageReads(disk: SimDisk, isDamaged: (read: number) => boolean): void {
+  const open = disk.open.bind(disk)
+  let readCount = 0
+  disk.open = async (path, mode) => {
+    const file = await open(path, mode)
+    if (!path.endsWith('00000000000000000000.log')) return file
+    const read = file.read.bind(file)
+    file.read = async (into, position) => {
+      const got = await read(into, position)
+      readCount += 1
+      if (isDamaged(readCount)) into[70] = (into[70] ?? 0) ^ 1
+      return got
+    }
+    return file
+  }
 }
 
 describe('D8: bit flips', () => {
@@ -156,40 +173,20 @@ describe('D8: bit flips', () => {
   })
 
   test('that go away when read again are not taken for damage', async () => {
-    const disk = new SimDisk()
-    const log = await openLog(disk)
-    for (let index = 0; index < 3; index += 1) await log.append(batchOf(`b${index}`)).durable
-    const path = `${LOG_DIRECTORY}/00000000000000000000.log`
-    const whole = Buffer.from(disk.bytesOf(path))
-    disk.flip(path, 70, 1)
-    const file = await disk.open(path, 'read')
-    void file
-    disk.setBytes(path, whole)
-    expect(basesOf(await readAll(log))).toEqual([0, 1, 2])
+    const { disk, batches } = await stored('clean')
+    damageReads(disk, (read) => read === 1)
+    const log = await openLog(disk, OPTIONS)
+    expect(basesOf(await readAll(log))).toEqual(basesOf(batches.map(({ bytes }) => bytes)))
     expect(log.quarantined).toEqual([])
   })
 
-  test('by the disk itself, other bytes at each read, are refused and not served', async () => {
+  test('that change with every read are refused and not served', async () => {
     const { disk } = await stored('clean')
+    // Reads for a consumer and the scans that look into them take turns: only the scans see whole bytes.
+    damageReads(disk, (read) => read % 2 === 1)
     const log = await openLog(disk, OPTIONS)
-    const random = seededRandom(3)
-    const flaky = disk.open.bind(disk)
-    disk.open = async (path, mode) => {
-      const file = await flaky(path, mode)
-      const read = file.read.bind(file)
-      let count = 0
-      file.read = async (into, position) => {
-        const got = await read(into, position)
-        count += 1
-        // Scans see whole bytes, ordinary reads see damaged ones.
-        if (into.length < 200_000 && count % 2 === 1 && got > 100)
-          into[90] = (into[90] ?? 0) ^ (1 + random.below(255))
-        return got
-      }
-      return file
-    }
-    const code = await codeOf(() => log.read(asOffset(0), { bytesMax: 300 }))
-    expect(['GS_STORAGE_CORRUPT', 'resolved']).toContain(code)
+    expect(await codeOf(() => log.read(asOffset(0), { bytesMax: 300 }))).toBe('GS_STORAGE_CORRUPT')
+    expect(log.quarantined).toEqual([])
   })
 })
 
