@@ -37,11 +37,11 @@ interface Run {
   readonly cpuSecondsPerGigabyte: number
 }
 
-const lineOf = (index: number) =>
-  `{"time":"2024-05-17T10:00:00.${100 + (index % 900)}Z","level":"info","message":"request ${index} completed"`.padEnd(
-    LINE_BYTES - 3,
-    'x',
-  ) + '"}'
+/** A JSON line of exactly `LINE_BYTES` with its newline. */
+function lineOf(index: number): string {
+  const start = `{"time":"2024-05-17T10:00:00.${100 + (index % 900)}Z","level":"info","message":"request ${index} completed`
+  return `${start.padEnd(LINE_BYTES - 3, 'x')}"}`
+}
 
 /** Runs every load in turn, round after round, so that a slow minute of the machine hits all of them. */
 export async function benchIngest(): Promise<BenchResult[]> {
@@ -170,7 +170,7 @@ function kafkaRun(
   topic: string,
   linesFile: string,
 ): Promise<Run> {
-  return measured(gophership, KAFKA_LINES * (LINE_BYTES + 1), KAFKA_LINES, async () => {
+  return measured(gophership, KAFKA_LINES * LINE_BYTES, KAFKA_LINES, async () => {
     const isOver = new AbortController()
     const probe = probeAcks(address, topic, isOver.signal)
     const settings = ['batch.size=16384', 'linger.ms=5', 'queue.buffering.max.messages=500000', 'acks=all']

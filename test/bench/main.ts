@@ -2,6 +2,7 @@
 
 import { benchBatch } from './batch.ts'
 import { benchEnrich } from './enrich.ts'
+import { benchIdle, benchIngest } from './ingest.ts'
 import type { BenchResult } from './report.ts'
 import { formatPreamble, formatResults } from './report.ts'
 
@@ -9,6 +10,8 @@ import { formatPreamble, formatResults } from './report.ts'
 const BENCHMARKS: Record<string, () => Promise<BenchResult[]>> = {
   batch: benchBatch,
   enrich: benchEnrich,
+  ingest: benchIngest,
+  idle: benchIdle,
 }
 
 const asked = process.argv.slice(2)

@@ -28,8 +28,8 @@ describe('kill -9', () => {
       expect(report.corrupted, repeat).toEqual([])
       expect(report.withoutEvent, repeat).toEqual([])
       // A restarted processor has its partitions back at once; a dead one's session takes 10 s to run out.
-    expect(report.startMsMax).toBeLessThan(9_000)
-    // The campaign proves nothing when it never cut a send in two, or never acknowledged anything.
+      expect(report.startMsMax).toBeLessThan(9_000)
+      // The campaign proves nothing when it never cut a send in two, or never acknowledged anything.
       expect(report.acknowledged).toBeGreaterThan(rounds * 20)
       expect(report.roundsCutInFlight).toBeGreaterThan(rounds / 2)
     },
