@@ -345,6 +345,7 @@ const NOTHING_TO_READ: [line: string, timestamp: string | null, body: string][] 
   ],
   ['ERROR IN CONTACTING RM', null, 'ERROR IN CONTACTING RM'],
   ['2023-01-02 12:00:00 Error opening file', '2023-01-02T12:00:00.000Z', 'Error opening file'],
+  ['2023-01-02 12:00:00 Error: cannot open', '2023-01-02T12:00:00.000Z', 'Error: cannot open'],
   ['2023-01-02 12:00:00 the ERROR was seen', '2023-01-02T12:00:00.000Z', 'the ERROR was seen'],
   ['2023-01-02 12:00:00 [plugin] debug mode is on', '2023-01-02T12:00:00.000Z', '[plugin] debug mode is on'],
   ['2023-01-02 12:00:00 info about things', '2023-01-02T12:00:00.000Z', 'info about things'],
