@@ -70,7 +70,11 @@ const LEAVE_MS_MAX = 5_000
 /** The thread answers heartbeats and questions at least this often while it enriches. */
 const BUSY_MS_MAX = 25
 /** How soon a new stream is noticed; its first event is to be there within two seconds of its first record. */
-const TOPICS_POLL_MS = 250
+const TOPICS_POLL_MS = 400
+/** How soon a member notices that others came or went. */
+const HEARTBEAT_INTERVAL_MS = 1_000
+/** A fetch waits so long at the broker when nothing comes; what comes is answered at once. */
+const FETCH_WAIT_MS = 5_000
 const POLL_MS_MAX = 1_000
 const REWIND_BACKOFF_MS = { first: 200, max: 10_000 } as const
 
@@ -79,7 +83,8 @@ export class Processor {
   readonly #enricher: Enricher
   readonly #metrics: ProcessorMetrics
   readonly #producer: Producer
-  readonly #fetcher: Fetcher
+  /** One for each assignment: a fetch that waits at the broker for what was assigned before would hold up the next. */
+  #fetcher: Fetcher
   readonly #group: GroupMember
   readonly #encoders = new EncoderPool({
     bytesInitial: 64 * 1024,
@@ -101,11 +106,12 @@ export class Processor {
       timeoutMs: OUTPUT_TIMEOUT_MS,
       bytesInFlightMax: OUTPUT_BYTES_IN_FLIGHT_MAX,
     })
-    this.#fetcher = new Fetcher(cluster)
+    this.#fetcher = this.#openFetcher()
     this.#group = new GroupMember(cluster, {
       groupId,
       ...(groupInstanceId === undefined ? {} : { groupInstanceId }),
       topicsPollMs: TOPICS_POLL_MS,
+      heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
       topics: (names) => names.filter((name) => topics.streamOf(name) !== null),
     })
   }
@@ -288,7 +294,14 @@ export class Processor {
       [...new Set(starts.map(({ topic }) => topic))].map((topic) => topics.ensureOutputs(cluster, topic)),
     )
     for (const { topic, partition, offset } of starts) this.#open(topic, partition, offset)
+    const before = this.#fetcher
+    this.#fetcher = this.#openFetcher()
+    void before.stop()
     this.#fetcher.assign(starts.map(({ topic, partition, offset }) => ({ topic, partition, offset })))
+  }
+
+  #openFetcher(): Fetcher {
+    return new Fetcher(this.#options.cluster, { waitMsMax: FETCH_WAIT_MS })
   }
 
   #open(topic: string, partition: AssignedPartition['partition'], start: Offset): void {
