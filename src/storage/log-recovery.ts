@@ -25,6 +25,7 @@ import { isFailure } from '../core/errors.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
 import type { Checkpoint, Hole, Loss, SegmentRecord } from './checkpoint.ts'
 import { checkpointPath, readCheckpoint } from './checkpoint.ts'
+import { makeDurableDirectory } from './durable-directory.ts'
 import type { IndexBuilder } from './index-builder.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { SegmentContext } from './segment.ts'
@@ -59,7 +60,7 @@ export interface RecoveredLog {
   readonly tornBytes: number
 }
 
-/** Reads the folder, which exists. Rejects with `GS_STORAGE_FAILED` or `GS_STORAGE_VERSION`. */
+/** Reads the folder, making it when needed. Rejects with `GS_STORAGE_FAILED` or `GS_STORAGE_VERSION`. */
 export async function recoverLog(context: RecoveryContext): Promise<RecoveredLog> {
   try {
     return await new LogRecovery(context).run()
@@ -93,15 +94,22 @@ class LogRecovery {
   }
 
   async run(): Promise<RecoveredLog> {
+    const { disk, directory } = this.#context
+    await this.#attempt(() => makeDurableDirectory(disk, directory))
+    if (!(await disk.exists(directory))) throw this.#refusal
+    // What is found may be visible only: the process before may have been killed between a rename and its sync. Nothing is
+    // concluded from a checkpoint, and nothing is stored in a file, whose name a power cut could still take back.
+    await this.#attempt(() => disk.syncDirectory(directory))
     this.#checkpoint = await this.#loadCheckpoint()
     this.#losses.push(...(this.#checkpoint?.losses ?? []))
     const bases = await this.#listSegments()
     const records = new Map(this.#checkpoint?.segments.map((record) => [record.baseOffset, record]))
     const lastKnown = this.#checkpoint?.segments.at(-1)?.baseOffset ?? -1
     const logStartOffset = this.#checkpoint?.logStartOffset ?? bases[0] ?? asOffset(0)
+    const present = new Set(bases)
     for (const base of mergeSorted(records.keys(), bases)) {
       const record = records.get(base) ?? null
-      const isPresent = bases.includes(base)
+      const isPresent = present.has(base)
       if (!isPresent && record !== null) this.#noteMissing(record)
       else if (record !== null) await this.#acceptKnown(record)
       else if (base < lastKnown) await this.#moveForeign(base)
@@ -161,7 +169,7 @@ class LogRecovery {
       const base = parseLogFileName(name)
       if (base === null) continue
       if (removing.has(base)) {
-        await this.#attempt(() => removeSegmentFiles(this.#context, base))
+        if (this.#refusal === null) await this.#attempt(() => removeSegmentFiles(this.#context, base))
         continue
       }
       const entry = await disk.stat(join(directory, name))

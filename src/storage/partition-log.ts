@@ -33,7 +33,6 @@ import type { Disk } from '../core/disk.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
 import type { SegmentRecord } from './checkpoint.ts'
 import { writeCheckpoint } from './checkpoint.ts'
-import { makeDurableDirectory } from './durable-directory.ts'
 import type { CommitGroup } from './group-commit.ts'
 import { GroupCommit } from './group-commit.ts'
 import { IndexBuilder } from './index-builder.ts'
@@ -171,7 +170,6 @@ export class PartitionLog {
     const startedMs = clock.monotonicMs()
     const quarantine = new Quarantine(disk, directory)
     const context = { disk, directory, indexIntervalBytes: options.indexIntervalBytes }
-    await makeDurableDirectory(disk, directory)
     const recovered = await recoverLog({ ...context, quarantine, diagnostics, nowMs: clock.wallMs() })
     const durationMs = clock.monotonicMs() - startedMs
     const log = new PartitionLog(start, { context, quarantine, recovered, durationMs })

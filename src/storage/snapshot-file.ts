@@ -50,10 +50,13 @@ export async function writeSnapshot(disk: Disk, path: string, bytes: Buffer): Pr
 }
 
 /**
- * The bytes last written to `path`, or null when the file does not exist. Throws `GS_STORAGE_CORRUPT` for damage,
+ * The bytes last written to `path`, durable from now on, or null when the file does not exist. Throws `GS_STORAGE_CORRUPT` for damage,
  * `GS_STORAGE_VERSION` for a newer format, `GS_STORAGE_FAILED` when the disk refuses.
  */
 export async function readSnapshot(disk: Disk, path: string): Promise<Buffer | null> {
+  // The writer may have been killed between its rename and its sync: what is visible could still be taken back by a power
+  // cut, after others have relied on it. A disk that refuses this keeps nobody from reading.
+  await disk.syncDirectory(dirname(path)).catch(() => {})
   const bytes = await readWholeFile(disk, path, HEADER_BYTES + SNAPSHOT_BYTES_MAX)
   if (bytes === null) return null
   if (bytes.length < HEADER_BYTES || bytes.readUInt32BE(0) !== MAGIC) {

@@ -41,6 +41,18 @@ describe('snapshot file', () => {
     }
   })
 
+  test('D9: what was read after a kill is still there after a power cut', async () => {
+    const random = seededRandom(2)
+    for (let call = 1; call <= 8; call += 1) {
+      const disk = await diskWith('old')
+      const died = disk.dieAfter(call)
+      await Promise.race([died, writeSnapshot(disk, PATH, Buffer.from('new'))])
+      disk.revive()
+      const seen = (await readSnapshot(disk, PATH))?.toString()
+      expect((await readSnapshot(disk.crash(random, 'none'), PATH))?.toString(), `call ${call}`).toBe(seen)
+    }
+  })
+
   test('D4: a call that fails, any of them, is a failure, and the old bytes or the new ones are there', async () => {
     for (let call = 1; ; call += 1) {
       const disk = await diskWith('old')
