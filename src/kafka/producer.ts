@@ -374,6 +374,9 @@ export class Producer {
     if (this.#isStopped || this.#cluster.clock.monotonicMs() >= batch.retryUntilMs) return false
     const code = kafkaErrorCodeOf(failure)
     if (code === null) return failure instanceof GopherShipError && failure.retriable
+    // Retriable by the protocol, since the wire may have done it; but the same bytes, sent again by us, hold up everybody
+    // behind them. Whoever made the batch hears of it and may try.
+    if (code === KAFKA_ERROR.CORRUPT_MESSAGE) return false
     if (isRetriableKafkaError(code)) return true
     // Refused only because the batch before it was: once that one is stored, this one follows on.
     return (

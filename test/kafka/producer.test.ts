@@ -115,7 +115,7 @@ describe('requests', () => {
 })
 
 describe('failures that pass', () => {
-  const retriable = [2, 3, 5, 6, 7, 9, 13, 19, 20, 56, 74, 75]
+  const retriable = [3, 5, 6, 7, 9, 13, 19, 20, 56, 74, 75]
   test.each(retriable.map((code) => [kafkaErrorName(code), code] as const))(
     'a batch refused with %s is sent again and stored once, in order',
     async (_name, code) => {
@@ -211,6 +211,16 @@ describe('failures that stay', () => {
       kafkaErrorName: kafkaErrorName(code),
       retriable: false,
       facts: { topic: 'orders', partition: 0, possiblyPersisted: false },
+    })
+    expect(broker.requestsOf(produceApi)).toHaveLength(1)
+  })
+
+  test('a batch whose bytes do not check out is not sent again: whoever made it hears of it', async () => {
+    const { broker, producer } = await startBench()
+    broker.script(produceApi, refuseProduce(KAFKA_ERROR.CORRUPT_MESSAGE))
+    await expect(producer.send('orders', 0, batchOf('a'))).rejects.toMatchObject({
+      kafkaErrorCode: KAFKA_ERROR.CORRUPT_MESSAGE,
+      facts: { possiblyPersisted: false },
     })
     expect(broker.requestsOf(produceApi)).toHaveLength(1)
   })
