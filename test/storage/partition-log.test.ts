@@ -481,3 +481,32 @@ describe('offsetForTimestamp', () => {
     expect(await log.offsetForTimestamp(1_015)).toEqual({ offset: 2, timestamp: 1_020 })
   })
 })
+
+describe('files', () => {
+  test("are Kafka's: batches back to back, eight-byte offset entries, twelve-byte time entries", async () => {
+    const disk = new SimDisk()
+    const log = await openLog(disk, { segmentBytesMax: BATCH_BYTES * 4, indexIntervalBytes: BATCH_BYTES })
+    const sent: Buffer[] = []
+    for (const [index, timestamp] of [500, 400, 900, 800, 1_000].entries()) {
+      const batch = batchOf(`k${index}`, { timestamp })
+      await log.append(batch).durable
+      sent.push(Buffer.from(batch))
+    }
+    await log.close()
+    const [first, second] = ['00000000000000000000', '00000000000000000004'].map(
+      (name) => `${LOG_DIRECTORY}/${name}`,
+    )
+    expect(disk.bytesOf(`${first}.log`).equals(Buffer.concat(sent.slice(0, 4)))).toBe(true)
+    expect(disk.bytesOf(`${second}.log`).equals(sent[4] ?? Buffer.alloc(0))).toBe(true)
+    // An entry once more than the interval lies behind the last one: before the third batch (two behind it).
+    const offsetEntry = Buffer.alloc(8)
+    offsetEntry.writeInt32BE(2, 0)
+    offsetEntry.writeInt32BE(BATCH_BYTES * 2, 4)
+    expect(disk.bytesOf(`${first}.index`)).toEqual(offsetEntry)
+    // The latest so far at that entry is the third batch's 900; the closing entry adds nothing later.
+    const timeEntry = Buffer.alloc(12)
+    timeEntry.writeBigInt64BE(900n, 0)
+    timeEntry.writeInt32BE(2, 8)
+    expect(disk.bytesOf(`${first}.timeindex`)).toEqual(timeEntry)
+  })
+})
