@@ -60,6 +60,8 @@ export interface BrokerOptions {
   readonly producersPerPartitionMax: number
   /** Bytes appended to a partition between two snapshots of its producers: what a restart reads again at most. */
   readonly producerSnapshotBytes: number
+  /** How long after a disk failure a partition is opened again; the wait doubles up to ten times this. */
+  readonly partitionReopenMs: number
   /** How long `stop` lets started requests finish. */
   readonly drainMs: number
 }
@@ -97,5 +99,6 @@ export const DEFAULT_BROKER_OPTIONS: BrokerOptions = {
   producerExpiryMs: DAY_MS,
   producersPerPartitionMax: 10_000,
   producerSnapshotBytes: 64 * MIB,
+  partitionReopenMs: 1000,
   drainMs: 5000,
 }

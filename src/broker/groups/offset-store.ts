@@ -140,7 +140,14 @@ export class OffsetStore {
       slot.pending = entry
       return slot
     })
-    await durable
+    try {
+      await durable
+    } catch (error) {
+      slots.forEach((slot, index) => {
+        if (slot.pending === offsets[index]) slot.pending = undefined
+      })
+      throw error
+    }
     slots.forEach((slot, index) => {
       const committed = offsets[index] as OffsetToCommit
       slot.durable = committed

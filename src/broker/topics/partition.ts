@@ -14,7 +14,7 @@ import {
   readBatchHeader,
 } from '../../batch/record-batch.ts'
 import { asOffset } from '../../core/brands.ts'
-import type { Clock } from '../../core/clock.ts'
+import type { Clock, Timer } from '../../core/clock.ts'
 import type { Disk } from '../../core/disk.ts'
 import { isFailure } from '../../core/errors.ts'
 import { PartitionLog } from '../../storage/partition-log.ts'
@@ -38,6 +38,8 @@ export interface PartitionOptions {
   readonly config: EffectiveConfig
   readonly producersMax: number
   readonly producerSnapshotBytes: number
+  /** How long after a disk failure the log is opened again; the wait doubles up to ten times this. */
+  readonly reopenMs: number
 }
 
 export type AppendOutcome =
@@ -58,11 +60,11 @@ const RESOLVED = Promise.resolve()
 export class Partition {
   readonly topicName: string
   readonly index: number
-  readonly log: PartitionLog
   readonly #options: PartitionOptions
-  readonly #producers: ProducerStates
   readonly #waiters = new Set<() => void>()
-  readonly #unsubscribe: () => void
+  #log: PartitionLog
+  #producers: ProducerStates
+  #unsubscribe: () => void
   #config: EffectiveConfig
   /** Settles with the latest append. A duplicate of a batch that is still on its way waits for it. */
   #latestDurable: Promise<void> = RESOLVED
@@ -71,31 +73,30 @@ export class Partition {
   #snapshotOffset: number
   #snapshotUnderway: Promise<void> = RESOLVED
   #isSnapshotting = false
+  #reopenTimer: Timer | null = null
+  #reopening: Promise<void> = RESOLVED
   #gone = false
 
   /** Opens the log, recovering it if need be, and rebuilds the producers. */
   static async open(options: PartitionOptions): Promise<Partition> {
-    const { disk, clock, diagnostics, directory, config } = options
-    const log = await PartitionLog.open({ disk, clock, directory, options: config.log, diagnostics })
-    const producers = new ProducerStates({ producersMax: options.producersMax })
-    const covered = await rebuildProducers(log, producers, options)
-    return new Partition(options, log, producers, covered)
+    return new Partition(options, await openLog(options, options.config))
   }
 
-  private constructor(
-    options: PartitionOptions,
-    log: PartitionLog,
-    producers: ProducerStates,
-    covered: number,
-  ) {
+  private constructor(options: PartitionOptions, { log, producers, covered }: OpenedLog) {
     this.topicName = options.topicName
     this.index = options.index
-    this.log = log
+    this.#log = log
     this.#options = options
     this.#config = options.config
     this.#producers = producers
     this.#snapshotOffset = covered
-    this.#unsubscribe = log.subscribe(() => this.#wake())
+    this.#unsubscribe = log.subscribe(() => this.#onLogChanged())
+    if (log.failure !== null) this.#reopenAfter(options.reopenMs)
+  }
+
+  /** The segment log. After a disk failure another one takes its place, so it is asked for each time. */
+  get log(): PartitionLog {
+    return this.#log
   }
 
   /** One past the last record that readers may see. */
@@ -127,6 +128,8 @@ export class Partition {
    * timestamp, are written into it. Throws GS_STORAGE_FAILED when the log has failed.
    */
   append(batch: Buffer, header: BatchHeader): AppendOutcome {
+    // The producers may remember a batch that the failed log never made durable, so they are not asked.
+    if (this.#log.failure !== null) throw this.#log.failure
     const isIdempotent = header.producerId >= 0
     if (isIdempotent) {
       const check = this.#producers.check(header)
@@ -174,6 +177,7 @@ export class Partition {
   async close(): Promise<void> {
     this.#leave()
     await this.#snapshotUnderway
+    await this.#reopening
     try {
       if (this.log.failure === null) {
         await this.log.flush()
@@ -190,14 +194,59 @@ export class Partition {
   async destroy(): Promise<void> {
     this.#leave()
     await this.#snapshotUnderway
+    await this.#reopening
     await this.log.destroy()
   }
 
   #leave(): void {
     this.#gone = true
+    this.#reopenTimer?.cancel()
     this.#unsubscribe()
     this.#wake()
     this.#waiters.clear()
+  }
+
+  #onLogChanged(): void {
+    if (this.#log.failure !== null && this.#reopenTimer === null) this.#reopenAfter(this.#options.reopenMs)
+    this.#wake()
+  }
+
+  #reopenAfter(delayMs: number): void {
+    this.#reopenTimer = this.#options.clock.after(delayMs, () => {
+      this.#reopening = this.#reopen(delayMs)
+    })
+  }
+
+  /**
+   * Recovers after a disk failure, without a restart: a full disk may have room again. The failed log takes nothing
+   * any more and only serves reads until the new one has taken over; what was never acknowledged it has cut itself.
+   */
+  async #reopen(afterMs: number): Promise<void> {
+    try {
+      const opened = await openLog(this.#options, this.#config)
+      if (opened.log.failure !== null || this.#gone) {
+        await opened.log.close()
+      } else {
+        const failed = this.#log
+        this.#unsubscribe()
+        this.#log = opened.log
+        this.#producers = opened.producers
+        this.#snapshotOffset = opened.covered
+        this.#latestDurable = RESOLVED
+        this.#unsubscribe = opened.log.subscribe(() => this.#onLogChanged())
+        this.#reopenTimer = null
+        this.#options.diagnostics.info(
+          { endOffset: opened.log.logEndOffset },
+          'partition recovered after a disk failure',
+        )
+        this.#wake()
+        await failed.close()
+        return
+      }
+    } catch (error) {
+      this.#warn(error, 'a partition could not be opened again yet')
+    }
+    if (!this.#gone) this.#reopenAfter(Math.min(afterMs * 2, this.#options.reopenMs * 10))
   }
 
   #wake(): void {
@@ -242,6 +291,20 @@ export class Partition {
   #warn(error: unknown, message: string): void {
     this.#options.diagnostics.warn({ err: error, topic: this.topicName, partition: this.index }, message)
   }
+}
+
+interface OpenedLog {
+  readonly log: PartitionLog
+  readonly producers: ProducerStates
+  /** The offset that the snapshot on disk covers, -1 for none. */
+  readonly covered: number
+}
+
+async function openLog(options: PartitionOptions, config: EffectiveConfig): Promise<OpenedLog> {
+  const { disk, clock, diagnostics, directory } = options
+  const log = await PartitionLog.open({ disk, clock, directory, options: config.log, diagnostics })
+  const producers = new ProducerStates({ producersMax: options.producersMax })
+  return { log, producers, covered: await rebuildProducers(log, producers, options) }
 }
 
 /**

@@ -287,6 +287,7 @@ export class TopicRegistry {
       config: topic.config,
       producersMax: options.producersPerPartitionMax,
       producerSnapshotBytes: options.producerSnapshotBytes,
+      reopenMs: options.partitionReopenMs,
     })
   }
 

@@ -581,6 +581,35 @@ describe('when the disk fails', () => {
     expect(broker.broker.status().failedPartitions).toEqual(['orders-0'])
   })
 
+  it('the partition recovers by itself once the disk is well again, with what was acknowledged and no more', async () => {
+    const disk = new SimDisk()
+    const broker = await startBroker({ disk, directory: simPath('broker'), partitionReopenMs: 20 })
+    const connection = await connectTo(broker)
+    await createTopic(connection)
+    await produce(connection, idempotent(0, ['safe']))
+    disk.failAlways(['write', 'datasync'], 'ENOSPC')
+    connection.sendRequest(produceApi, 9, {
+      acks: -1,
+      topicData: [
+        { name: 'orders', partitionData: [{ index: 0, records: idempotent(1, ['unacknowledged']) }] },
+      ],
+    })
+    await connection.closed
+    const second = await connectTo(broker)
+    const whileFull = await produce(second, idempotent(1, ['retried']))
+
+    disk.heal()
+
+    const retried = await eventually('the partition takes batches again', async () => {
+      const answer = await produce(second, idempotent(1, ['retried']))
+      return answer.errorCode === 0 && answer
+    })
+    expect(whileFull.errorCode).toBe(KAFKA_ERROR.KAFKA_STORAGE_ERROR)
+    expect(retried.baseOffset).toBe(1)
+    expect(contentsOf((await fetchOne(second, { offset: 1 })).records)).toEqual(['1:retried'])
+    expect(broker.broker.status().failedPartitions).toEqual([])
+  })
+
   it('nothing is answered before its sync is done', async () => {
     const disk = new SimDisk()
     const connection = await connectTo(await startBroker({ disk, directory: simPath('broker') }))
