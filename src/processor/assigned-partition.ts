@@ -19,6 +19,16 @@ export interface PartitionProgress {
   readonly deadLetterCount: number
 }
 
+/** What was made of a partition's records by this worker since it started. */
+export interface PartitionCounts {
+  readonly eventCount: number
+  readonly deadLetterCount: number
+  /** Timestamp of the newest record processed; -1 before the first. */
+  readonly reachedTimestampMs: number
+}
+
+export const NOTHING_COUNTED: PartitionCounts = { eventCount: 0, deadLetterCount: 0, reachedTimestampMs: -1 }
+
 export class AssignedPartition {
   readonly topic: string
   readonly partition: PartitionId
@@ -40,10 +50,7 @@ export class AssignedPartition {
   /** Output batches sent and not settled. */
   sendCount = 0
   rewindCount = 0
-  eventCount = 0
-  deadLetterCount = 0
-  /** Timestamp of the newest record processed; -1 before the first. */
-  reachedTimestampMs = -1
+  counts: PartitionCounts
 
   constructor(options: {
     topic: string
@@ -52,15 +59,26 @@ export class AssignedPartition {
     enricher: PartitionEnricher
     outputs: OutputBatch[]
     start: Offset
+    counts: PartitionCounts
   }) {
     this.topic = options.topic
     this.partition = options.partition
     this.stream = options.stream
     this.enricher = options.enricher
     this.outputs = options.outputs
+    this.counts = options.counts
     this.committed = options.start
     this.position = options.start
     this.tracker = new OutputTracker(options.start)
+  }
+
+  /** Adds what was made of one more batch, whose newest record has the given timestamp. */
+  count(made: { eventCount: number; deadLetterCount: number }, reachedTimestampMs: number): void {
+    this.counts = {
+      eventCount: this.counts.eventCount + made.eventCount,
+      deadLetterCount: this.counts.deadLetterCount + made.deadLetterCount,
+      reachedTimestampMs,
+    }
   }
 
   /** Begins anew at an offset: what is out from before no longer counts towards what may be committed. */
@@ -74,17 +92,18 @@ export class AssignedPartition {
   /** @param highWatermark as last heard, -1 when never. */
   progress(highWatermark: number, nowMs: number): PartitionProgress {
     const lagRecords = Math.max(0, highWatermark - this.position)
-    const isAgeKnown = this.reachedTimestampMs >= 0
-    const ageSeconds = Math.max(0, nowMs - this.reachedTimestampMs) / 1_000
+    const { eventCount, deadLetterCount, reachedTimestampMs } = this.counts
+    const isAgeKnown = reachedTimestampMs >= 0
+    const ageSeconds = Math.max(0, nowMs - reachedTimestampMs) / 1_000
     return {
       topic: this.topic,
       partition: this.partition,
       position: this.position,
       lagRecords,
       lagSeconds: lagRecords === 0 ? 0 : isAgeKnown ? ageSeconds : null,
-      recordCount: this.eventCount + this.deadLetterCount,
-      eventCount: this.eventCount,
-      deadLetterCount: this.deadLetterCount,
+      recordCount: eventCount + deadLetterCount,
+      eventCount,
+      deadLetterCount,
     }
   }
 }

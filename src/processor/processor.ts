@@ -27,8 +27,8 @@ import type { Diagnostics } from '../telemetry/diagnostics.ts'
 import type { CompiledTopology } from '../topology/compile.ts'
 import { createEnricher, type Enricher } from '../topology/enricher.ts'
 import { KAFKA_ERROR } from '../wire/error-codes.ts'
-import type { PartitionProgress } from './assigned-partition.ts'
-import { AssignedPartition } from './assigned-partition.ts'
+import type { PartitionCounts, PartitionProgress } from './assigned-partition.ts'
+import { AssignedPartition, NOTHING_COUNTED } from './assigned-partition.ts'
 import { EncoderPool } from './encoder-pool.ts'
 import type { OutputBatch } from './output-batch.ts'
 import { PartitionEnricher } from './partition-enricher.ts'
@@ -92,6 +92,8 @@ export class Processor {
     keptMax: 8,
   })
   readonly #assigned = new Map<string, AssignedPartition>()
+  /** What was counted of partitions that were given back: they mostly return with the next assignment. */
+  readonly #counted = new Map<string, PartitionCounts>()
   readonly #stopping = new AbortController()
   #running: Promise<void> = Promise.resolve()
   #commitTimer: Timer | null = null
@@ -210,9 +212,7 @@ export class Processor {
   #enrichBatch(assigned: AssignedPartition, records: Buffer, at: number): void {
     const count = assigned.enricher.enrich(records, at, assigned.position)
     assigned.position = count.nextOffset
-    assigned.eventCount += count.eventCount
-    assigned.deadLetterCount += count.deadLetterCount
-    assigned.reachedTimestampMs = maxTimestampAt(records, at)
+    assigned.count(count, maxTimestampAt(records, at))
     this.#metrics.addEnriched(assigned.stream, { ...count, vaultBytes: batchBytesAt(records, at) })
   }
 
@@ -317,7 +317,8 @@ export class Processor {
       batchBytesTarget: OUTPUT_BATCH_BYTES_TARGET,
       emit: (output) => outputs.push(output),
     })
-    const assigned = new AssignedPartition({ topic, partition, stream, enricher, outputs, start })
+    const counts = this.#counted.get(keyOf(topic, partition)) ?? NOTHING_COUNTED
+    const assigned = new AssignedPartition({ topic, partition, stream, enricher, outputs, start, counts })
     this.#assigned.set(keyOf(topic, partition), assigned)
   }
 
@@ -355,7 +356,9 @@ export class Processor {
       assigned.generation++
       assigned.enricher.discard()
       this.#releaseOutputs(assigned)
-      this.#assigned.delete(keyOf(assigned.topic, assigned.partition))
+      const key = keyOf(assigned.topic, assigned.partition)
+      this.#assigned.delete(key)
+      this.#counted.set(key, assigned.counts)
     }
   }
 
