@@ -1,7 +1,5 @@
 /** A member of a classic consumer group: what it said when it joined, and what it waits for. */
 
-import type { Timer } from '../../core/clock.ts'
-
 /** One way of assigning partitions that a member can follow, with its own opaque subscription bytes. */
 export interface GroupProtocol {
   readonly name: string
@@ -81,13 +79,6 @@ export interface GroupMember {
   isNew: boolean
   /** When its session ends, on the monotonic clock. */
   expiresAtMs: number
-}
-
-/** A session deadline shared by a whole group: one timer, however many members and heartbeats. */
-export interface GroupTimers {
-  join: Timer | null
-  sync: Timer | null
-  expiry: Timer | null
 }
 
 export const NO_BYTES = Buffer.alloc(0)

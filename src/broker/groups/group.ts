@@ -6,12 +6,12 @@
  * what must survive a restart goes through `persist`. Offsets are kept elsewhere; this file only says who may commit.
  */
 
-import type { Clock } from '../../core/clock.ts'
+import type { Timer } from '../../core/clock.ts'
 import { KAFKA_ERROR } from '../../wire/error-codes.ts'
+import { DeadlineTimer } from './deadline-timer.ts'
 import type {
   GroupMember,
   GroupProtocol,
-  GroupTimers,
   JoinRequest,
   JoinResult,
   RespondJoin,
@@ -27,24 +27,9 @@ import {
   selectProtocol,
   syncError,
 } from './group-member.ts'
-
+import type { GroupOptions, GroupState } from './group-options.ts'
 import type { PersistedGroup } from './persisted-group.ts'
-
-export type GroupState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
-
-export interface GroupOptions {
-  readonly clock: Clock
-  /** Makes a member id; it must be unguessable and never repeat. */
-  readonly newMemberId: (prefix: string) => string
-  /** Resolves once the group's state is durable. */
-  readonly persist: (group: PersistedGroup) => Promise<void>
-  /** How long a group that was empty waits for more members before its first generation. */
-  readonly initialRebalanceDelayMs: number
-  /** Most members of a group, pending ones included; one more is answered GROUP_MAX_SIZE_REACHED. */
-  readonly membersMax: number
-  /** How long a member may wait for its very first generation. */
-  readonly newMemberJoinMsMax: number
-}
+import { memberFromSaved, memberToSave } from './persisted-group.ts'
 
 export class Group {
   readonly id: string
@@ -55,7 +40,10 @@ export class Group {
   /** Ids handed out by MEMBER_ID_REQUIRED that have not joined yet, with their deadline. */
   readonly #pendingMembers = new Map<string, number>()
   readonly #pendingSync = new Set<string>()
-  readonly #timers: GroupTimers = { join: null, sync: null, expiry: null }
+  /** Ends the sessions of silent members. */
+  readonly #sessions: DeadlineTimer
+  #joinTimer: Timer | null = null
+  #syncTimer: Timer | null = null
   #state: GroupState = 'Empty'
   #generationId = 0
   #protocolType: string | null = null
@@ -63,11 +51,13 @@ export class Group {
   #leaderId: string | null = null
   /** A member joined during the initial delay, so that the delay is extended. */
   #newMemberAdded = false
-  #expiryAtMs = Number.POSITIVE_INFINITY
+  /** The first generation of an empty group waits a little for more members. */
+  #waitsInitially = false
 
   constructor(id: string, options: GroupOptions) {
     this.id = id
     this.#options = options
+    this.#sessions = new DeadlineTimer(options.clock, () => this.#expire())
   }
 
   get state(): GroupState {
@@ -95,16 +85,8 @@ export class Group {
     this.#protocolType = saved.protocolType === '' ? null : saved.protocolType
     this.#protocolName = saved.protocolName
     this.#leaderId = saved.leaderId
-    for (const from of saved.members) {
-      const member: GroupMember = {
-        ...from,
-        protocolType: saved.protocolType,
-        protocols: [{ name: saved.protocolName ?? '', metadata: from.subscription }],
-        joinWaiting: null,
-        syncWaiting: null,
-        isNew: false,
-        expiresAtMs: 0,
-      }
+    for (const each of saved.members) {
+      const member = memberFromSaved(each, saved)
       this.#members.set(member.memberId, member)
       if (member.groupInstanceId !== null) this.#staticMembers.set(member.groupInstanceId, member.memberId)
       this.#touch(member)
@@ -190,7 +172,7 @@ export class Group {
     return KAFKA_ERROR.NONE
   }
 
-  /** True when a member of the group is subscribed in the standard consumer way, so that offsets are in use. */
+  /** True when there are no members, nor ids given out to members that have yet to join. */
   get isEmpty(): boolean {
     return this.#members.size === 0 && this.#pendingMembers.size === 0
   }
@@ -199,9 +181,9 @@ export class Group {
   kill(): void {
     this.#state = 'Dead'
     for (const member of this.#members.values()) this.#answerWaiting(member, KAFKA_ERROR.NOT_COORDINATOR)
-    this.#timers.join?.cancel()
-    this.#timers.sync?.cancel()
-    this.#timers.expiry?.cancel()
+    this.#joinTimer?.cancel()
+    this.#syncTimer?.cancel()
+    this.#sessions.cancel()
   }
 
   #joinNew(request: JoinRequest, respond: RespondJoin): void {
@@ -219,7 +201,7 @@ export class Group {
     }
     const deadlineMs = this.#options.clock.monotonicMs() + request.sessionTimeoutMs
     this.#pendingMembers.set(memberId, deadlineMs)
-    this.#scheduleExpiry(deadlineMs)
+    this.#sessions.wakeBy(deadlineMs)
     respond(joinError(memberId, KAFKA_ERROR.MEMBER_ID_REQUIRED))
   }
 
@@ -329,7 +311,7 @@ export class Group {
     }
     if (this.#state === 'Dead') return
     if (this.#state === 'CompletingRebalance') this.#failSync(KAFKA_ERROR.REBALANCE_IN_PROGRESS)
-    this.#timers.sync?.cancel()
+    this.#syncTimer?.cancel()
     this.#pendingSync.clear()
     const wasEmpty = this.#state === 'Empty'
     this.#state = 'PreparingRebalance'
@@ -345,9 +327,9 @@ export class Group {
   }
 
   #startJoinTimer(delayMs: number, run: () => void): void {
-    this.#timers.join?.cancel()
-    this.#timers.join = this.#options.clock.after(delayMs, () => {
-      this.#timers.join = null
+    this.#joinTimer?.cancel()
+    this.#joinTimer = this.#options.clock.after(delayMs, () => {
+      this.#joinTimer = null
       run()
     })
   }
@@ -364,22 +346,19 @@ export class Group {
         this.#completeJoin()
       }
     })
-    this.#initialWait = true
+    this.#waitsInitially = true
   }
-  #initialWait = false
 
   #tryCompleteJoin(): void {
-    if (this.#initialWait || this.#pendingMembers.size > 0) {
-      if (this.#members.size > 0 || this.#initialWait) return
-    }
+    if (this.#waitsInitially || (this.#pendingMembers.size > 0 && this.#members.size > 0)) return
     for (const member of this.#members.values()) if (member.joinWaiting === null) return
     this.#completeJoin()
   }
 
   #completeJoin(): void {
-    this.#initialWait = false
-    this.#timers.join?.cancel()
-    this.#timers.join = null
+    this.#waitsInitially = false
+    this.#joinTimer?.cancel()
+    this.#joinTimer = null
     if (this.#state !== 'PreparingRebalance') return
     for (const member of [...this.#members.values()]) {
       // A static member that did not come back in time keeps its place until its session ends.
@@ -411,9 +390,9 @@ export class Group {
   /** Members that join and then never sync would hold the others for ever, so they are dropped. */
   #startSyncTimer(): void {
     const generationId = this.#generationId
-    this.#timers.sync?.cancel()
-    this.#timers.sync = this.#options.clock.after(this.#rebalanceTimeoutMs(), () => {
-      this.#timers.sync = null
+    this.#syncTimer?.cancel()
+    this.#syncTimer = this.#options.clock.after(this.#rebalanceTimeoutMs(), () => {
+      this.#syncTimer = null
       if (this.#generationId !== generationId || this.#pendingSync.size === 0) return
       if (this.#state !== 'CompletingRebalance' && this.#state !== 'Stable') return
       for (const memberId of [...this.#pendingSync]) {
@@ -497,26 +476,14 @@ export class Group {
     this.#state = 'Empty'
     this.#protocolName = null
     this.#leaderId = null
-    this.#timers.sync?.cancel()
+    this.#syncTimer?.cancel()
     void this.#options.persist(this.#persisted()).catch(() => {})
   }
 
   /** Gives a member another full session, or `forMs`. */
   #touch(member: GroupMember, forMs: number = member.sessionTimeoutMs): void {
     member.expiresAtMs = this.#options.clock.monotonicMs() + forMs
-    this.#scheduleExpiry(member.expiresAtMs)
-  }
-
-  /** One timer for the group, set for the earliest deadline known; heartbeats only move numbers. */
-  #scheduleExpiry(atMs: number): void {
-    if (this.#timers.expiry !== null && this.#expiryAtMs <= atMs) return
-    this.#timers.expiry?.cancel()
-    this.#expiryAtMs = atMs
-    const delayMs = Math.max(1, atMs - this.#options.clock.monotonicMs())
-    this.#timers.expiry = this.#options.clock.after(delayMs, () => {
-      this.#timers.expiry = null
-      this.#expire()
-    })
+    this.#sessions.wakeBy(member.expiresAtMs)
   }
 
   #expire(): void {
@@ -535,7 +502,7 @@ export class Group {
     let nextMs = Number.POSITIVE_INFINITY
     for (const deadlineMs of this.#pendingMembers.values()) nextMs = Math.min(nextMs, deadlineMs)
     for (const member of this.#members.values()) nextMs = Math.min(nextMs, member.expiresAtMs)
-    if (nextMs < Number.POSITIVE_INFINITY && this.#state !== 'Dead') this.#scheduleExpiry(nextMs)
+    if (nextMs < Number.POSITIVE_INFINITY && this.#state !== 'Dead') this.#sessions.wakeBy(nextMs)
   }
 
   #syncError(request: SyncRequest): number {
@@ -621,16 +588,9 @@ export class Group {
       generationId: this.#generationId,
       protocolName: this.#protocolName,
       leaderId: this.#leaderId,
-      members: Array.from(this.#members.values(), (member) => ({
-        memberId: member.memberId,
-        groupInstanceId: member.groupInstanceId,
-        clientId: member.clientId,
-        clientHost: member.clientHost,
-        rebalanceTimeoutMs: member.rebalanceTimeoutMs,
-        sessionTimeoutMs: member.sessionTimeoutMs,
-        subscription: metadataFor(member, this.#protocolName),
-        assignment: assignmentOf(member),
-      })),
+      members: Array.from(this.#members.values(), (member) =>
+        memberToSave(member, this.#protocolName, assignmentOf(member)),
+      ),
     }
   }
 }

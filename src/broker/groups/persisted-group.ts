@@ -1,5 +1,8 @@
 /** The part of a group that is kept in `__consumer_offsets`. */
 
+import type { GroupMember } from './group-member.ts'
+import { metadataFor } from './group-member.ts'
+
 /** What survives a restart: enough for members to go on with their generation. */
 export interface PersistedGroup {
   readonly groupId: string
@@ -19,4 +22,41 @@ export interface PersistedMember {
   readonly sessionTimeoutMs: number
   readonly subscription: Buffer
   readonly assignment: Buffer
+}
+
+/** What is kept of a member: of its protocols only the one that its generation uses. */
+export function memberToSave(
+  member: GroupMember,
+  protocolName: string | null,
+  assignment: Buffer,
+): PersistedMember {
+  return {
+    memberId: member.memberId,
+    groupInstanceId: member.groupInstanceId,
+    clientId: member.clientId,
+    clientHost: member.clientHost,
+    rebalanceTimeoutMs: member.rebalanceTimeoutMs,
+    sessionTimeoutMs: member.sessionTimeoutMs,
+    subscription: metadataFor(member, protocolName),
+    assignment,
+  }
+}
+
+/** A member as it comes back from disk; its session starts anew. */
+export function memberFromSaved(saved: PersistedMember, group: PersistedGroup): GroupMember {
+  return {
+    memberId: saved.memberId,
+    groupInstanceId: saved.groupInstanceId,
+    clientId: saved.clientId,
+    clientHost: saved.clientHost,
+    rebalanceTimeoutMs: saved.rebalanceTimeoutMs,
+    sessionTimeoutMs: saved.sessionTimeoutMs,
+    protocolType: group.protocolType,
+    protocols: [{ name: group.protocolName ?? '', metadata: saved.subscription }],
+    assignment: saved.assignment,
+    joinWaiting: null,
+    syncWaiting: null,
+    isNew: false,
+    expiresAtMs: 0,
+  }
 }
