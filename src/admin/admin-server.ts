@@ -40,6 +40,7 @@ export interface AdminOptions {
 /** Scrapes and probes closer together than this share one answer: they cost, and anyone on the machine can ask. */
 const METRICS_CACHE_MS = 1_000
 const HEALTH_CACHE_MS = 1_000
+const NOT_READY_CACHE_MS = 50
 const HEADER_BYTES_MAX = 16 * 1024
 const CONNECTIONS_MAX = 64
 
@@ -95,9 +96,14 @@ export class AdminServer {
 
 function addRoutes(server: FastifyInstance, options: AdminOptions): void {
   const { clock } = options
-  const metrics = new CachedAnswer({ clock, freshMs: METRICS_CACHE_MS, read: options.metrics })
-  const readiness = new CachedAnswer({ clock, freshMs: HEALTH_CACHE_MS, read: options.readiness })
-  const status = new CachedAnswer({ clock, freshMs: HEALTH_CACHE_MS, read: options.status })
+  const metrics = new CachedAnswer({ clock, freshMs: () => METRICS_CACHE_MS, read: options.metrics })
+  const readiness = new CachedAnswer({
+    clock,
+    // Who waits for the start, or for the end of a trouble, is told of it at once.
+    freshMs: ({ ready }) => (ready ? HEALTH_CACHE_MS : NOT_READY_CACHE_MS),
+    read: options.readiness,
+  })
+  const status = new CachedAnswer({ clock, freshMs: () => HEALTH_CACHE_MS, read: options.status })
 
   server.get('/metrics', async (_request, reply) => {
     return reply.type(METRICS_CONTENT_TYPE).send(await metrics.get())

@@ -5,7 +5,7 @@ import type { Clock } from '../core/clock.ts'
 export interface CachedAnswerOptions<Value> {
   readonly clock: Clock
   /** How long an answer counts as fresh, from when it was complete. */
-  readonly freshMs: number
+  readonly freshMs: (answer: Value) => number
   readonly read: () => Promise<Value>
 }
 
@@ -27,8 +27,8 @@ export class CachedAnswer<Value> {
     const answer = read()
     this.#answer = answer
     answer.then(
-      () => {
-        this.#staleAtMs = clock.monotonicMs() + freshMs
+      (value) => {
+        this.#staleAtMs = clock.monotonicMs() + freshMs(value)
       },
       () => {
         this.#answer = null
