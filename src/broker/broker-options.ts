@@ -84,7 +84,7 @@ export const DEFAULT_BROKER_OPTIONS: BrokerOptions = {
   batchBytesMax: BATCH_BYTES_MAX,
   batchInflatedBytesMax: BATCH_INFLATED_BYTES_MAX,
   batchRecordsMax: BATCH_RECORDS_MAX,
-  fetchBytesMax: 16 * MIB,
+  fetchBytesMax: 8 * MIB,
   fetchWaitMsMax: 120_000,
   requestBytesMax: 64 * MIB,
   listener: {},

@@ -34,6 +34,7 @@ const CLIENT_ID_CHARS_MAX = 256
 interface ReplySlot {
   done: boolean
   reply: ListenerReply
+  replyBytes: number
   /** What admission holds for this request, until its reply is handed over. */
   admittedBytes: number
 }
@@ -82,6 +83,8 @@ export class KafkaConnection implements ListenerConnection {
   #readingPaused = true
   #started = false
   #flushScheduled = false
+  /** Bytes of replies that are ready and wait for an earlier one, or for the end of this turn of the loop. */
+  #readyBytes = 0
   #waitsForAdmission = false
   /** Admission holds the bytes of the frame that is being received. */
   #pendingAdmittedBytes = 0
@@ -244,7 +247,7 @@ export class KafkaConnection implements ListenerConnection {
       const next = this.#waiting.peek()
       if (next === undefined) return
       if (this.#slots.length >= limits.inFlightRequestsMax) return
-      if (this.#output.bytes * 2 > limits.writeQueueBytesMax) return
+      if (this.#isBehindWithReplies()) return
       this.#waiting.shift()
       const bytes = next.frame.length
       const granted = next.admitted || admission === undefined ? true : admission.reserve(bytes)
@@ -257,7 +260,7 @@ export class KafkaConnection implements ListenerConnection {
   }
 
   #startRequest(frame: Buffer): void {
-    const slot: ReplySlot = { done: false, reply: null, admittedBytes: frame.length }
+    const slot: ReplySlot = { done: false, reply: null, replyBytes: 0, admittedBytes: frame.length }
     this.#slots.push(slot)
     let result: ListenerReply | Promise<ListenerReply>
     try {
@@ -294,6 +297,10 @@ export class KafkaConnection implements ListenerConnection {
       this.#releaseSlot(slot)
       return
     }
+    if (reply !== null) {
+      for (const buffer of reply) slot.replyBytes += buffer.length
+      this.#readyBytes += slot.replyBytes
+    }
     if (this.#flushScheduled || this.#slots.peek()?.done !== true) return
     // Replies that become ready in the same turn of the loop, as after a shared group commit, share one write.
     this.#flushScheduled = true
@@ -308,6 +315,7 @@ export class KafkaConnection implements ListenerConnection {
     while (this.#slots.peek()?.done === true) {
       const slot = this.#slots.shift() as ReplySlot
       const reply = slot.reply
+      this.#readyBytes -= slot.replyBytes
       this.#releaseSlot(slot)
       if (reply === null) continue
       if (this.#output.bytes > writeQueueBytesMax) {
@@ -341,7 +349,7 @@ export class KafkaConnection implements ListenerConnection {
       this.#waitsForAdmission ||
       this.#waiting.length > 0 ||
       this.#slots.length >= limits.inFlightRequestsMax ||
-      this.#output.bytes * 2 > limits.writeQueueBytesMax
+      this.#isBehindWithReplies()
     if (pause === this.#readingPaused) return
     this.#readingPaused = pause
     if (pause) {
@@ -351,6 +359,11 @@ export class KafkaConnection implements ListenerConnection {
       this.#partialSinceMs = this.#options.clock.monotonicMs()
       this.#socket.resume()
     }
+  }
+
+  /** Half the write queue is used: the client must take some replies before more are made. */
+  #isBehindWithReplies(): boolean {
+    return (this.#output.bytes + this.#readyBytes) * 2 > this.#options.limits.writeQueueBytesMax
   }
 
   #onInputEnd(): void {

@@ -250,7 +250,7 @@ describe('clients that take too long', () => {
     await eventually('the connection is closed', () => rejections.length > 0)
     expect(['write-stalled', 'write-queue-full']).toContain(rejections[0]?.reason)
     // The kernel's own buffers take some megabytes too; a thousand answers would be a gigabyte.
-    expect(requests.length).toBeLessThan(100)
+    expect(requests.length).toBeLessThan(30)
   })
 
   it('are kept while they read slowly', async () => {

@@ -16,6 +16,7 @@ import { fetchApi } from '../../wire/01-fetch.ts'
 import type { RequestOf, ResponseInputOf } from '../../wire/api.ts'
 import { KAFKA_ERROR } from '../../wire/error-codes.ts'
 import { LEADER_EPOCH } from '../broker-context.ts'
+import { connectionStateOf } from '../connection-state.ts'
 import { waitForBytes } from '../fetch-wait.ts'
 import type { Partition } from '../topics/partition.ts'
 import type { Call } from './route.ts'
@@ -60,7 +61,19 @@ const TOPIC_IDS_SINCE_VERSION = 13
 const READ_COMMITTED = 1
 const NO_RECORDS = Buffer.alloc(0)
 
-async function handle(request: Request, call: Call): Promise<Response | null> {
+/**
+ * Fetches of one connection run one after the other, as all its requests do in Kafka: many at once would each hold an
+ * answer in memory that cannot be sent before the first.
+ */
+function handle(request: Request, call: Call): Promise<Response | null> {
+  const state = connectionStateOf(call.connection)
+  const answer = state.latestFetch.then(() => answerFetch(request, call))
+  state.latestFetch = answer.catch(() => {})
+  return answer
+}
+
+async function answerFetch(request: Request, call: Call): Promise<Response | null> {
+  if (call.connection.closed) return null
   if (request.sessionId !== 0) return { errorCode: KAFKA_ERROR.FETCH_SESSION_ID_NOT_FOUND }
   const { options, clock } = call.broker
   const topics = request.topics.map((topic) => findTargets(topic, call))

@@ -3,6 +3,7 @@ import { fetchApi } from '../../../src/wire/01-fetch.ts'
 import { deleteTopicsApi } from '../../../src/wire/20-delete-topics.ts'
 import { deleteRecordsApi } from '../../../src/wire/21-delete-records.ts'
 import { KAFKA_ERROR } from '../../../src/wire/error-codes.ts'
+import { eventually } from '../../support/eventually.ts'
 import {
   batchOf,
   connectTo,
@@ -117,6 +118,30 @@ describe('what is read', () => {
 
     expect(answer.records?.length).toBeLessThanOrEqual(5_000)
     expect(contentsOf(answer.records).length).toBeGreaterThan(3)
+  })
+
+  it('is read for one request of a connection at a time, so that a deaf client cannot fill the memory (K33, K36)', async () => {
+    const broker = await startBroker()
+    const connection = await connectTo(broker)
+    await createTopic(connection)
+    for (let count = 0; count < 9; count += 1) await produce(connection, batchOf(['x'.repeat(1_000_000)]))
+    const deaf = await connectTo(broker)
+    deaf.socket.pause()
+
+    for (let count = 0; count < 100; count += 1)
+      sendFetch(deaf, { maxBytes: 2147483647, partitionMaxBytes: 2147483647 })
+    await eventually('the client is dropped', async () =>
+      (await broker.metrics.getSingleMetricAsString('gophership_broker_rejected_total')).includes(
+        'write-queue-full',
+      ),
+    )
+
+    const fetched = Number(
+      /total (\d+)/.exec(
+        await broker.metrics.getSingleMetricAsString('gophership_broker_fetched_bytes_total'),
+      )?.[1],
+    )
+    expect(fetched).toBeLessThan(60_000_000)
   })
 
   it('lists no aborted transactions, as an empty list for read_committed and null otherwise', async () => {
