@@ -71,6 +71,8 @@ export class GopherShipProcess {
     const child = spawn(
       process.execPath,
       [
+        // As `npm start` does.
+        '--max-semi-space-size=4',
         MAIN,
         'up',
         '--data-dir',
