@@ -70,9 +70,9 @@ const LEAVE_MS_MAX = 5_000
 /** The thread answers heartbeats and questions at least this often while it enriches. */
 const BUSY_MS_MAX = 25
 /** How soon a new stream is noticed; its first event is to be there within two seconds of its first record. */
-const TOPICS_POLL_MS = 400
+const TOPICS_POLL_MS = 700
 /** How soon a member notices that others came or went. */
-const HEARTBEAT_INTERVAL_MS = 1_000
+const HEARTBEAT_INTERVAL_MS = 2_000
 /** A fetch waits so long at the broker when nothing comes; what comes is answered at once. */
 const FETCH_WAIT_MS = 5_000
 const POLL_MS_MAX = 1_000
