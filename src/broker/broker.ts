@@ -34,6 +34,7 @@ import { unsupportedApiVersions } from './handlers/18-api-versions.ts'
 import { ProducerIds } from './producer-ids.ts'
 import { OFFERED_APIS, routeOf } from './router.ts'
 import { StopSignal } from './stop-signal.ts'
+import type { Partition } from './topics/partition.ts'
 import { OFFSETS_TOPIC } from './topics/topic-name.ts'
 import { TopicRegistry } from './topics/topic-registry.ts'
 
@@ -270,22 +271,29 @@ export class Broker {
   /** Deletes what retention no longer keeps, and forgets silent producers and abandoned groups. */
   async #cleanUp(): Promise<void> {
     const nowMs = this.#start.clock.wallMs()
-    for (const { name, partitions } of [...this.#topics.topics]) {
+    for (const { partitions } of [...this.#topics.topics]) {
       for (const partition of [...partitions]) {
         if (this.#stopping.isStopped || partition.isGone) continue
         partition.expireProducers(nowMs - this.#options.producerExpiryMs)
-        if (partition.log.failure !== null) continue
-        const deleted = await partition.log.applyRetention(nowMs)
-        if (deleted > 0) {
-          const logStartOffset = partition.log.logStartOffset
-          this.#start.diagnostics.info(
-            { topic: name, partition: partition.index, segmentCount: deleted, logStartOffset },
-            'retention deleted segments',
-          )
-        }
+        await this.#applyRetention(partition, nowMs)
       }
     }
     if (!this.#stopping.isStopped) await this.#groups.expire(nowMs)
+  }
+
+  async #applyRetention(partition: Partition, nowMs: number): Promise<void> {
+    const { diagnostics } = this.#start
+    const where = { topic: partition.topicName, partition: partition.index }
+    if (partition.log.failure !== null) return
+    try {
+      const segmentCount = await partition.log.applyRetention(nowMs)
+      if (segmentCount === 0) return
+      const { logStartOffset } = partition.log
+      diagnostics.info({ ...where, segmentCount, logStartOffset }, 'retention deleted segments')
+    } catch (error) {
+      // The topic may have been deleted meanwhile; and one bad disk must not keep the others full.
+      if (!partition.isGone) diagnostics.warn({ ...where, err: error }, 'retention could not be applied')
+    }
   }
 }
 

@@ -114,11 +114,13 @@ export class OffsetStore {
     return topics
   }
 
-  /** When the group last committed, on the wall clock; 0 when it has no offsets. */
+  /** When the group last committed, on the wall clock, what is on its way included; 0 when it has no offsets. */
   lastCommitMs(groupId: string): number {
     let latestMs = 0
     for (const slots of this.#offsets.get(groupId)?.values() ?? []) {
-      for (const slot of slots.values()) latestMs = Math.max(latestMs, slot.durable?.commitTimestampMs ?? 0)
+      for (const { durable, pending } of slots.values()) {
+        latestMs = Math.max(latestMs, durable?.commitTimestampMs ?? 0, pending?.commitTimestampMs ?? 0)
+      }
     }
     return latestMs
   }

@@ -240,11 +240,23 @@ export class TopicRegistry {
       throw error
     }
     const topic = this.#newTopic(saved)
-    await this.#makeFolder(topic)
-    const indexes = Array.from({ length: partitionCount }, (_, index) => index)
-    await inParallel(indexes, OPEN_AT_ONCE, async (index) => {
-      topic.partitions[index] = await this.#openPartition(topic, index)
-    })
+    try {
+      await this.#makeFolder(topic)
+      const indexes = Array.from({ length: partitionCount }, (_, index) => index)
+      await inParallel(indexes, OPEN_AT_ONCE, async (index) => {
+        topic.partitions[index] = await this.#openPartition(topic, index)
+      })
+    } catch (error) {
+      // It was never seen by anyone, so what there is of it goes: now, or at the next start.
+      this.#saved.delete(name)
+      this.#deleting.set(saved.id, { name, id: saved.id })
+      await this.#removeFiles(
+        topic.partitions.filter((partition) => partition !== undefined),
+        name,
+        saved.id,
+      )
+      throw error
+    }
     this.#publish(topic)
     this.#deps.diagnostics.info({ topic: name, partitionCount, topicId: saved.id }, 'topic created')
     return topic

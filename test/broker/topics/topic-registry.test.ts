@@ -1,0 +1,109 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { DEFAULT_BROKER_OPTIONS } from '../../../src/broker/broker-options.ts'
+import { TopicRegistry } from '../../../src/broker/topics/topic-registry.ts'
+import { decodeTopicsSnapshot, encodeTopicsSnapshot } from '../../../src/broker/topics/topics-snapshot.ts'
+import { seededRandom } from '../../../src/core/random.ts'
+import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
+import { ManualClock } from '../../storage/support.ts'
+import { SimDisk, simPath } from '../../support/sim-disk.ts'
+
+const DIRECTORY = simPath('broker')
+const open: TopicRegistry[] = []
+afterEach(async () => {
+  for (const registry of open.splice(0)) await registry.close()
+})
+
+async function openRegistry(disk: SimDisk, seed = 1): Promise<TopicRegistry> {
+  await disk.mkdir(DIRECTORY)
+  const registry = await TopicRegistry.open({
+    disk,
+    clock: new ManualClock(),
+    random: seededRandom(seed),
+    diagnostics: silentDiagnostics,
+    directory: DIRECTORY,
+    options: DEFAULT_BROKER_OPTIONS,
+  })
+  open.push(registry)
+  return registry
+}
+
+const declared = (name: string, partitionCount = 1) => ({ name, partitionCount, overrides: {} })
+
+describe('TopicRegistry', () => {
+  it('makes a topic once, whoever asks meanwhile', async () => {
+    const registry = await openRegistry(new SimDisk())
+
+    const [first, second] = await Promise.all([
+      registry.ensure(declared('t')),
+      registry.ensure(declared('t', 9)),
+    ])
+
+    expect(first).toBe(second)
+    expect(first?.partitions).toHaveLength(1)
+  })
+
+  it('is as before when the disk refuses a topic, and can make it once the disk is well', async () => {
+    const disk = new SimDisk()
+    const registry = await openRegistry(disk)
+    disk.failAlways(['datasync'], 'ENOSPC')
+    await expect(registry.ensure(declared('t'))).rejects.toMatchObject({ code: 'GS_STORAGE_FAILED' })
+    const whileFull = [registry.byName('t'), registry.partitionCount]
+
+    disk.heal()
+
+    expect(whileFull).toEqual([undefined, 0])
+    expect((await registry.ensure(declared('t'))).partitions).toHaveLength(1)
+  })
+
+  it('leaves nothing behind of a topic whose folder could not be made', async () => {
+    const disk = new SimDisk()
+    const registry = await openRegistry(disk)
+    disk.failAlways(['mkdir'], 'EIO')
+    await expect(registry.ensure(declared('t'))).rejects.toThrow()
+    disk.heal()
+
+    const again = await openRegistry(disk.fork(), 2)
+
+    expect([...again.topics]).toEqual([])
+    expect(disk.files().filter((path) => path.includes('/topics/'))).toEqual([])
+  })
+
+  it('keeps a topic when its deletion cannot be made durable', async () => {
+    const disk = new SimDisk()
+    const registry = await openRegistry(disk)
+    const topic = await registry.ensure(declared('t'))
+    disk.failAlways(['datasync'], 'EIO')
+
+    await expect(registry.delete(topic)).rejects.toThrow()
+
+    expect(registry.byName('t')).toBe(topic)
+    expect(registry.byId(topic.id)).toBe(topic)
+  })
+
+  it('finishes at the next start what a crash left of a deletion', async () => {
+    const disk = new SimDisk()
+    const registry = await openRegistry(disk)
+    const topic = await registry.ensure(declared('gone'))
+    await registry.ensure(declared('stays'))
+    disk.failAlways(['removeDirectory', 'unlink'], 'EIO')
+    await registry.delete(topic)
+    await registry.close()
+    const left = disk.files().filter((path) => path.includes('/gone/')).length
+    const after = disk.fork()
+
+    const again = await openRegistry(after, 2)
+
+    expect(left).toBeGreaterThan(0)
+    expect([...again.topics].map(({ name }) => name)).toEqual(['stays'])
+    expect(after.files().filter((path) => path.includes('/gone/'))).toEqual([])
+    expect(await after.exists(simPath('broker', 'topics', 'gone'))).toBe(false)
+  })
+
+  it('refuses a snapshot of a later version', () => {
+    const bytes = encodeTopicsSnapshot({ clusterId: 'c', topics: [], deleting: [] })
+    const later = Buffer.from(bytes.toString().replace('"version":1', '"version":2'))
+
+    expect(decodeTopicsSnapshot(bytes).clusterId).toBe('c')
+    expect(() => decodeTopicsSnapshot(later)).toThrow(expect.objectContaining({ code: 'GS_STORAGE_VERSION' }))
+  })
+})
