@@ -8,7 +8,8 @@
  *
  * Not supported: transactions (a transactional id is answered TRANSACTIONAL_ID_AUTHORIZATION_FAILED). Departures: a
  * batch that is damaged the same way three times running on one connection is answered INVALID_RECORD, which ends the
- * client's retries. When durability fails after the append the connection is closed: the outcome is unknown.
+ * client's retries; the greatest timestamp of a batch is taken as the producer states it, where Kafka computes it anew.
+ * When durability fails after the append the connection is closed: the outcome is unknown.
  */
 
 import { readBatchHeader } from '../../batch/record-batch.ts'
