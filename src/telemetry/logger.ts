@@ -5,8 +5,8 @@
  * lines of different threads do not mix, and the last words before a crash are not lost in a buffer.
  */
 
+import { createRequire } from 'node:module'
 import { pino } from 'pino'
-import pretty from 'pino-pretty'
 import { GopherShipError } from '../core/errors.ts'
 import type { Diagnostics } from './diagnostics.ts'
 
@@ -39,6 +39,8 @@ export function openDiagnostics(options: LoggerOptions): Diagnostics {
   if (options.format === 'json') {
     return pino(settings, pino.destination({ fd: fileDescriptor, sync: true }))
   }
+  // Loaded only where it is used: each thread would hold a copy of it.
+  const pretty = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty')
   const stream = pretty({
     colorize: options.isColored,
     destination: fileDescriptor,
