@@ -76,8 +76,10 @@ const DEFAULT_OPTIONS: FetcherOptions = {
   checkCrcs: true,
 }
 
-/** Longest poll while some partitions are left out because they are full: they must be able to join in soon. */
-const WAIT_MS_WHILE_OTHERS_FULL = 20
+/** Longest wait while some partitions are left out that must be able to join in soon. */
+const WAIT_MS_WHILE_OTHERS_WAIT = 20
+/** The same while the ones left out are paused. */
+const WAIT_MS_WHILE_OTHERS_PAUSED = 500
 /** The last version that names topics; later ones take ids. */
 const FETCH_VERSION_WITH_NAMES = 12
 /** Damage may be the wire's: fetched again this often before it counts as the log's. */
@@ -326,7 +328,7 @@ export class Fetcher {
         })),
       }
     })
-    const maxWaitMs = this.#isAnyFull(nodeId) ? Math.min(WAIT_MS_WHILE_OTHERS_FULL, waitMsMax) : waitMsMax
+    const maxWaitMs = Math.min(this.#waitMsFor(nodeId, asked), waitMsMax)
     const value = {
       maxWaitMs,
       minBytes: bytesMin,
@@ -491,12 +493,19 @@ export class Fetcher {
     return !this.#isStopped && this.#assigned.get(state.topic)?.get(state.partition) === state
   }
 
-  /** True when a partition of the node waits for the consumer alone. */
-  #isAnyFull(nodeId: number): boolean {
-    return this.#states().some(
-      (state) =>
-        state.isFull && !state.isPaused && this.#cluster.leaderOf(state.topic, state.partition) === nodeId,
-    )
+  /**
+   * How long a fetch may wait at the broker. While it does, no other partition of the node can be asked for, so it is
+   * short when one is left out that will be wanted in a moment: one whose chunks the consumer is about to take, or one
+   * that waits out a failure (whose leader is not sure, so any node's fetch may be in its way).
+   */
+  #waitMsFor(nodeId: number, asked: readonly Asked[]): number {
+    const states = new Set(asked.map(({ state }) => state))
+    const leftOut = this.#states().filter((state) => {
+      if (states.has(state) || state.error !== null) return false
+      return state.isRecovering || this.#cluster.leaderOf(state.topic, state.partition) === nodeId
+    })
+    if (leftOut.some((state) => !state.isPaused)) return WAIT_MS_WHILE_OTHERS_WAIT
+    return leftOut.length > 0 ? WAIT_MS_WHILE_OTHERS_PAUSED : Number.POSITIVE_INFINITY
   }
 
   #hasNews(): boolean {

@@ -1,0 +1,195 @@
+// The processor against a broker of its own: what it writes, what it commits, and in which order.
+
+import { readFileSync } from 'node:fs'
+import { Registry } from 'prom-client'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { BatchEncoder } from '../../src/batch/batch-encoder.ts'
+import { RecordCursor } from '../../src/batch/record-cursor.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import { systemRandom } from '../../src/core/random.ts'
+import { KafkaCluster } from '../../src/kafka/cluster.ts'
+import { Fetcher } from '../../src/kafka/fetcher.ts'
+import { fetchCommittedOffsets } from '../../src/kafka/group-offsets.ts'
+import { Producer } from '../../src/kafka/producer.ts'
+import { Processor } from '../../src/processor/processor.ts'
+import { SourceTopics } from '../../src/processor/source-topics.ts'
+import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
+import { compileTopology } from '../../src/topology/compile.ts'
+import { parseTopology } from '../../src/topology/declaration.ts'
+import { DEFAULT_STREAM_TOPICS } from '../../src/vault/stream-topics.ts'
+import { incrementalAlterConfigsApi } from '../../src/wire/44-incremental-alter-configs.ts'
+import type { TestBroker } from '../support/broker.ts'
+import { startTestBroker } from '../support/broker.ts'
+import { eventually } from '../support/eventually.ts'
+
+const GROUP_ID = 'gophership'
+const VAULT = 'raw-vault.web'
+const ENRICHED = 'enriched.web'
+const COMMIT_INTERVAL_MS = 20
+
+const declaration = parseTopology(
+  readFileSync(new URL('../../topologies/density-tier.yaml', import.meta.url), 'utf8'),
+  'density-tier.yaml',
+)
+
+let broker: TestBroker
+let cluster: KafkaCluster
+const processors: { stop(): Promise<void> }[] = []
+
+beforeEach(async () => {
+  broker = await startTestBroker({ defaultPartitionCount: 2 })
+  cluster = connectTo(broker)
+  await cluster.connect()
+})
+
+afterEach(async () => {
+  await Promise.all(processors.splice(0).map((processor) => processor.stop()))
+  await cluster.close()
+  await broker.stop()
+})
+
+function connectTo({ address }: TestBroker): KafkaCluster {
+  return new KafkaCluster({
+    bootstrapServers: [address],
+    clientId: 'test',
+    clock: systemClock,
+    random: systemRandom,
+    diagnostics: silentDiagnostics,
+  })
+}
+
+async function startProcessor(groupInstanceId?: string): Promise<Processor> {
+  const own = connectTo(broker)
+  await own.connect()
+  const processor = Processor.start({
+    cluster: own,
+    clock: systemClock,
+    diagnostics: silentDiagnostics,
+    metrics: new Registry(),
+    groupId: GROUP_ID,
+    ...(groupInstanceId === undefined ? {} : { groupInstanceId }),
+    topology: compileTopology(declaration),
+    topics: new SourceTopics(declaration, DEFAULT_STREAM_TOPICS),
+    commitIntervalMs: COMMIT_INTERVAL_MS,
+    onFailed: (error) => {
+      throw error
+    },
+  })
+  processors.push({ stop: () => processor.stop().then(() => own.close()) })
+  return processor
+}
+
+async function produce(topic: string, lines: readonly string[], partition = 0): Promise<void> {
+  const encoder = new BatchEncoder()
+  encoder.start()
+  for (const line of lines) encoder.append(Date.now(), null, Buffer.from(line))
+  const producer = new Producer(cluster)
+  await producer.send(topic, partition, Buffer.from(encoder.finish()))
+  await producer.stop()
+}
+
+/** The bodies of all events, over both partitions. */
+async function bodies(): Promise<string[]> {
+  const fetcher = new Fetcher(cluster, { waitMsMax: 50 })
+  fetcher.assign([0, 1].map((partition) => ({ topic: ENRICHED, partition, offset: 0 })))
+  const cursor = new RecordCursor()
+  const found: string[] = []
+  for (
+    let chunks = await fetcher.poll({ timeoutMs: 300 });
+    chunks.length > 0;
+    chunks = await fetcher.poll({ timeoutMs: 300 })
+  ) {
+    for (const { records } of chunks) {
+      for (let at = 0; at < records.length; at += 12 + records.readInt32BE(at + 8)) {
+        cursor.open(records, at)
+        while (cursor.next()) found.push((JSON.parse(String(cursor.valueBytes())) as { body: string }).body)
+      }
+    }
+  }
+  await fetcher.stop()
+  return found
+}
+
+async function committed(partition = 0): Promise<number> {
+  const [found] = await fetchCommittedOffsets(cluster, GROUP_ID, [{ topic: VAULT, partition }])
+  return found?.offset ?? Number.NaN
+}
+
+async function setMessageBytesMax(topic: string, bytes: number): Promise<void> {
+  const configs = [{ name: 'max.message.bytes', configOperation: 0, value: String(bytes) }]
+  await cluster.request(
+    incrementalAlterConfigsApi,
+    { resources: [{ resourceType: 2, resourceName: topic, configs }] },
+    'controller',
+  )
+}
+
+const numbered = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, index) => `line number ${from + index}`)
+
+describe('Processor', () => {
+  it('enriches what was there before it and what comes after, and commits behind its output', async () => {
+    await cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    await produce(VAULT, numbered(100))
+    await startProcessor()
+    await eventually('the first hundred are committed', async () => (await committed()) === 100)
+
+    await produce(VAULT, numbered(50, 100))
+
+    await eventually('all are committed', async () => (await committed()) === 150)
+    expect((await bodies()).toSorted()).toEqual(numbered(150).toSorted())
+  })
+
+  it('commits nothing while an output cannot be written, and writes every event once it can', async () => {
+    await cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    await cluster.ensureTopic(ENRICHED, { partitionCount: 2, configs: { 'max.message.bytes': '1024' } })
+    await produce(VAULT, numbered(20))
+    const processor = await startProcessor()
+    await eventually(
+      'the records were read',
+      () => (processor.status().partitions[0]?.recordCount ?? 0) >= 20,
+    )
+    await new Promise((resolve) => setTimeout(resolve, COMMIT_INTERVAL_MS * 10))
+
+    expect(await committed()).toBeLessThanOrEqual(0)
+
+    await setMessageBytesMax(ENRICHED, 1_000_000)
+    await eventually('all are committed', async () => (await committed()) === 20, { withinMs: 20_000 })
+    expect(new Set(await bodies())).toEqual(new Set(numbered(20)))
+  })
+
+  it('shares the partitions with a second member, and takes them over when that one leaves', async () => {
+    await cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    const first = await startProcessor()
+    await startProcessor()
+    await eventually('each has one partition', () => first.status().partitions.length === 1, {
+      withinMs: 15_000,
+    })
+    await produce(VAULT, numbered(30), 0)
+    await produce(VAULT, numbered(30, 30), 1)
+    await eventually(
+      'both are committed',
+      async () => (await committed(0)) === 30 && (await committed(1)) === 30,
+    )
+
+    await processors.pop()?.stop()
+    await eventually('the first has both', () => first.status().partitions.length === 2, { withinMs: 15_000 })
+    await produce(VAULT, numbered(10, 60), 1)
+
+    await eventually('all are committed', async () => (await committed(1)) === 40)
+    expect((await bodies()).toSorted()).toEqual(numbered(70).toSorted())
+  })
+
+  it('goes on after the broker was away', async () => {
+    await cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    await produce(VAULT, numbered(10))
+    await startProcessor('static-0')
+    await eventually('the first are committed', async () => (await committed()) === 10)
+
+    broker = await broker.restart()
+    await produce(VAULT, numbered(10, 10))
+
+    await eventually('all are committed', async () => (await committed()) === 20, { withinMs: 20_000 })
+    expect(new Set(await bodies())).toEqual(new Set(numbered(20)))
+  })
+})
