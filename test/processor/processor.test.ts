@@ -6,7 +6,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { BatchEncoder } from '../../src/batch/batch-encoder.ts'
 import { RecordCursor } from '../../src/batch/record-cursor.ts'
 import { systemClock } from '../../src/core/clock.ts'
+import type { Disk } from '../../src/core/disk.ts'
 import { systemRandom } from '../../src/core/random.ts'
+import { systemDisk } from '../../src/core/system-disk.ts'
 import { KafkaCluster } from '../../src/kafka/cluster.ts'
 import { Fetcher } from '../../src/kafka/fetcher.ts'
 import { fetchCommittedOffsets } from '../../src/kafka/group-offsets.ts'
@@ -32,12 +34,45 @@ const declaration = parseTopology(
   'density-tier.yaml',
 )
 
+/** Closed, it holds up every sync of the enriched topic: its batches are written and not yet durable. */
+class SyncGate {
+  #open = Promise.resolve()
+  release = () => {}
+
+  close(): void {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#open = promise
+    this.release = resolve
+  }
+
+  /** The system's disk behind this gate. */
+  get disk(): Disk {
+    const passed = () => this.#open
+    const open: Disk['open'] = async (path, mode) => {
+      const file = await systemDisk.open(path, mode)
+      if (!path.includes(ENRICHED)) return file
+      return {
+        read: (into, position) => file.read(into, position),
+        write: (bytes, position) => file.write(bytes, position),
+        writev: (buffers, position) => file.writev(buffers, position),
+        datasync: () => passed().then(() => file.datasync()),
+        truncate: (bytes) => file.truncate(bytes),
+        size: () => file.size(),
+        close: () => file.close(),
+      }
+    }
+    return { ...systemDisk, open }
+  }
+}
+
+let gate: SyncGate
 let broker: TestBroker
 let cluster: KafkaCluster
 const processors: { stop(): Promise<void> }[] = []
 
 beforeEach(async () => {
-  broker = await startTestBroker({ defaultPartitionCount: 2 })
+  gate = new SyncGate()
+  broker = await startTestBroker({ defaultPartitionCount: 2, disk: gate.disk })
   cluster = connectTo(broker)
   await cluster.connect()
 })
@@ -138,6 +173,22 @@ describe('Processor', () => {
 
     await eventually('all are committed', async () => (await committed()) === 150)
     expect((await bodies()).toSorted()).toEqual(numbered(150).toSorted())
+  })
+
+  it('commits nothing while its output is on the way and not yet durable', async () => {
+    await cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    await cluster.ensureTopic(ENRICHED, { partitionCount: 2 })
+    await produce(VAULT, numbered(20))
+    gate.close()
+    const processor = await startProcessor()
+    await eventually('the records were read', () => processor.status().partitions[0]?.position === 20)
+    await new Promise((resolve) => setTimeout(resolve, COMMIT_INTERVAL_MS * 10))
+
+    const whileOnTheWay = await committed()
+
+    gate.release()
+    expect(whileOnTheWay).toBeLessThanOrEqual(0)
+    await eventually('all are committed', async () => (await committed()) === 20)
   })
 
   it('commits nothing while an output cannot be written, and writes every event once it can', async () => {

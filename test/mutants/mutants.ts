@@ -1,0 +1,62 @@
+/** The ways we break our promises on purpose. Every promise has one at least; add yours when you add a promise. */
+
+import type { Mutant } from './mutant-run.ts'
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'damaged batches count as intact: CRC check off in storage and on reads',
+    file: 'src/batch/record-batch.ts',
+    find: 'return crcOf(bytes, at + ATTRIBUTES_AT, at + batchBytes) === crcAt(bytes, at)',
+    replace: 'return true',
+    tests: ['test/storage/damage.test.ts'],
+  },
+  {
+    name: 'damaged batches are taken at the doors: CRC check off',
+    file: 'src/batch/record-batch.ts',
+    find: 'if (crc !== crcStated) {',
+    replace: 'if (crc !== crcStated && bytes.length < 0) {',
+    tests: ['test/broker/handlers/00-produce'],
+  },
+  {
+    name: 'an append is acknowledged before its sync',
+    file: 'src/storage/group-commit.ts',
+    find: '      try {\n        await this.#commit(group)',
+    replace: '      group.resolve()\n      try {\n        await this.#commit(group)',
+    tests: ['test/storage/partition-log.test.ts'],
+  },
+  {
+    name: 'an append is not synced at all',
+    file: 'src/storage/segment.ts',
+    find: 'await (await this.#file).datasync()',
+    replace: 'await this.#file',
+    tests: ['test/storage/partition-log.test.ts'],
+  },
+  {
+    name: 'the broker answers before the log is durable',
+    file: 'src/broker/handlers/00-produce.ts',
+    find: 'return allOf(durables).then(',
+    replace: 'return Promise.resolve().then(',
+    tests: ['test/broker/crash.test.ts'],
+  },
+  {
+    name: 'a torn tail stays in the log',
+    file: 'src/storage/log-recovery.ts',
+    find: '    await file.truncate(scan.endPosition)\n',
+    replace: '',
+    tests: ['test/storage/torn-tail.test.ts'],
+  },
+  {
+    name: 'an offset is committed before the output made from its record',
+    file: 'src/processor/processor.ts',
+    find: 'offset: assigned.tracker.committable',
+    replace: 'offset: assigned.position',
+    tests: ['test/processor/processor.test.ts'],
+  },
+  {
+    name: 'an output is durable as soon as any later one is',
+    file: 'src/processor/output-tracker.ts',
+    find: 'while (front?.completed) {',
+    replace: 'while (front !== undefined) {',
+    tests: ['test/processor/output-tracker.test.ts'],
+  },
+]
