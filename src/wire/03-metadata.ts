@@ -4,7 +4,10 @@
  * All topics are asked for by an empty array in v0 and by null from v1; from v1 an empty array asks for none. v1 rack, controller,
  * isInternal; v2 clusterId; v4 allowAutoTopicCreation; v5 offlineReplicas; v7 leaderEpoch; v8 authorized operations;
  * v9 flexible; v10 topic ids in the answer; v12 look-up by topic id, with a null name; v13 a top-level error code (KIP-1102).
- * librdkafka's "all topics" request in v13 has stray bytes behind it, so a server here announces v12.
+ *
+ * librdkafka (seen in 2.15 and 2.16) asks for all topics in v9 and later with three bytes behind the last field: it reserves
+ * four bytes for the topic count and writes the one-byte null over the first of them. Kafka reads no further than the last
+ * field, and so do we.
  */
 
 import { defineApi } from './api.ts'
@@ -15,6 +18,7 @@ export const metadataApi = defineApi({
   name: 'Metadata',
   versions: [0, 13],
   flexibleFrom: 9,
+  ignoresRequestTrailer: true,
   request: {
     topics: array(
       {

@@ -29,7 +29,8 @@ export interface Api<Request, Response, RequestInput, ResponseInput> {
   readonly flexibleFrom: number
   /**
    * Decodes a request that fills `body` from index `at` to its end. Throws `GS_WIRE_MALFORMED` when it does not follow the
-   * table or leaves bytes over, `GS_WIRE_UNSUPPORTED_VERSION` when the table has no such version.
+   * table or leaves bytes over (unless the API ignores those), `GS_WIRE_UNSUPPORTED_VERSION` when the table has no such
+   * version.
    */
   decodeRequest(body: Buffer, at: number, version: number): Request
   /** Appends a request to `writer`; throws a `WireError` on a value the version cannot carry. */
@@ -60,6 +61,8 @@ export interface ApiDeclaration<Request extends FieldTable, Response extends Fie
   readonly versions: readonly [number, number]
   /** Left out when the API never became flexible. */
   readonly flexibleFrom?: number
+  /** True for an API whose requests come from real clients with bytes behind their last field; never for responses. */
+  readonly ignoresRequestTrailer?: boolean
   readonly request: Request
   readonly response: Response
 }
@@ -68,7 +71,7 @@ export interface ApiDeclaration<Request extends FieldTable, Response extends Fie
 export function defineApi<const Request extends FieldTable, const Response extends FieldTable>(
   declaration: ApiDeclaration<Request, Response>,
 ): Api<DecodedOf<Request>, DecodedOf<Response>, EncodableOf<Request>, EncodableOf<Response>> {
-  const { key, name, versions, flexibleFrom = NEVER_FLEXIBLE } = declaration
+  const { key, name, versions, flexibleFrom = NEVER_FLEXIBLE, ignoresRequestTrailer = false } = declaration
   const [versionMin, versionMax] = versions
   assert(versionMin >= 0 && versionMin <= versionMax, `${name} needs versions in order`)
   const requests = versionedCodecs(declaration.request, `${name} request`, versions, flexibleFrom)
@@ -80,10 +83,16 @@ export function defineApi<const Request extends FieldTable, const Response exten
     versionMax,
     flexibleFrom,
     decodeRequest: (body, at, version) =>
-      decodeWith(requests(version), body, at, REQUEST_ELEMENTS_MAX) as DecodedOf<Request>,
+      decodeWith(
+        requests(version),
+        body,
+        at,
+        REQUEST_ELEMENTS_MAX,
+        ignoresRequestTrailer,
+      ) as DecodedOf<Request>,
     encodeRequest: (version, value, writer) => requests(version).encode(writer, value),
     decodeResponse: (body, at, version) =>
-      decodeWith(responses(version), body, at, RESPONSE_ELEMENTS_MAX) as DecodedOf<Response>,
+      decodeWith(responses(version), body, at, RESPONSE_ELEMENTS_MAX, false) as DecodedOf<Response>,
     encodeResponse: (version, value, writer) => responses(version).encode(writer, value),
   }
 }
@@ -116,9 +125,15 @@ function versionedCodecs(
   }
 }
 
-function decodeWith(codec: VersionCodec, body: Buffer, at: number, elementsMax: number): object {
+function decodeWith(
+  codec: VersionCodec,
+  body: Buffer,
+  at: number,
+  elementsMax: number,
+  ignoresTrailer: boolean,
+): object {
   const reader = new WireReader(body, at, codec.subject, elementsMax)
   const value = codec.decode(reader)
-  reader.finish()
+  if (!ignoresTrailer) reader.finish()
   return value
 }

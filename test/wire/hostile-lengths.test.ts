@@ -164,10 +164,11 @@ describe('a hostile length', () => {
     }
   })
 
-  it('is refused for every golden message with one byte more than it has', () => {
+  it('is refused for every golden message with one byte more than it has, but for Metadata requests', () => {
     for (const golden of goldens) {
       const body = Buffer.from(`${golden.body}00`, 'hex')
-      expect(outcomeOf(golden, body), nameOf(golden)).toBe('refused')
+      const isIgnored = nameOf(golden).startsWith('Metadata v') && nameOf(golden).includes('request')
+      expect(outcomeOf(golden, body), nameOf(golden)).toBe(isIgnored ? 'value' : 'refused')
     }
   })
 })
