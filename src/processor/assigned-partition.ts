@@ -29,6 +29,13 @@ export interface PartitionCounts {
 
 export const NOTHING_COUNTED: PartitionCounts = { eventCount: 0, deadLetterCount: 0, reachedTimestampMs: -1 }
 
+/** The right to work on a chunk that was fetched for the partition as it was. */
+export interface PartitionClaim {
+  readonly assigned: AssignedPartition
+  /** False once the partition has gone back or is being given up: then the chunk does not follow on from its position. */
+  isCurrent(): boolean
+}
+
 export class AssignedPartition {
   readonly topic: string
   readonly partition: PartitionId
@@ -45,6 +52,8 @@ export class AssignedPartition {
   position: Offset
   /** Set when the partition is being given up: nothing more is begun. */
   isLeaving = false
+  /** Set between going back and fetching anew from there. */
+  isRewinding = false
   /** A chunk of it is being enriched right now. */
   isBusy = false
   /** Output batches sent and not settled. */
@@ -70,6 +79,20 @@ export class AssignedPartition {
     this.committed = options.start
     this.position = options.start
     this.tracker = new OutputTracker(options.start)
+  }
+
+  /**
+   * To be taken when a chunk arrives, and asked before it is worked on. A chunk from before a rewind would be lost records:
+   *   1. Chunk B, which follows A, is handed out by the fetcher. 2. A's output fails; the partition goes back to before A.
+   *   3. B is enriched and durable, so B's end may be committed. 4. The process dies; the successor starts behind A.
+   */
+  claim(): PartitionClaim {
+    const { generation } = this
+    const isStale = this.isRewinding
+    return {
+      assigned: this,
+      isCurrent: () => !isStale && this.generation === generation && !this.isLeaving,
+    }
   }
 
   /** Adds what was made of one more batch, whose newest record has the given timestamp. */

@@ -15,6 +15,7 @@ import type { Registry } from 'prom-client'
 import { batchBytesAt, maxTimestampAt } from '../batch/record-batch.ts'
 import type { Offset } from '../core/brands.ts'
 import type { Clock, Timer } from '../core/clock.ts'
+import { isFailure } from '../core/errors.ts'
 import { DERIVED_BATCH_BYTES_MAX } from '../core/limits.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
 import type { FetchedPartition } from '../kafka/fetch-partition.ts'
@@ -161,8 +162,12 @@ export class Processor {
     const { signal } = this.#stopping
     while (!signal.aborted) {
       try {
-        for (const chunk of await this.#fetcher.poll({ timeoutMs: POLL_MS_MAX, signal })) {
-          await this.#process(chunk)
+        const chunks = await this.#fetcher.poll({ timeoutMs: POLL_MS_MAX, signal })
+        // Claimed all at once: while the first is worked on, a partition of a later one may go back or change hands.
+        const claims = chunks.map((chunk) => this.#assigned.get(keyOf(chunk.topic, chunk.partition))?.claim())
+        for (const [index, chunk] of chunks.entries()) {
+          const claim = claims[index]
+          if (claim?.isCurrent()) await this.#process(claim.assigned, chunk)
         }
       } catch (error) {
         if (signal.aborted) return
@@ -172,32 +177,38 @@ export class Processor {
     }
   }
 
-  async #process(chunk: FetchedPartition): Promise<void> {
-    const assigned = this.#assigned.get(keyOf(chunk.topic, chunk.partition))
-    if (assigned === undefined || assigned.isLeaving) return
+  /** Enriches a chunk that follows on from the partition's position. Never rejects: what goes wrong is the partition's own. */
+  async #process(assigned: AssignedPartition, chunk: FetchedPartition): Promise<void> {
     // The log was cut or cleaned below us: what was tracked is about offsets that are no more.
     if (chunk.fetchOffset < assigned.position) assigned.restartAt(chunk.fetchOffset)
     const { generation } = assigned
     const ticket = assigned.tracker.begin(chunk.nextOffset)
     const sends: Promise<unknown>[] = []
     const isCurrent = () => assigned.generation === generation && !assigned.isLeaving
+    let isWhole = false
     assigned.isBusy = true
-    let busySinceMs = this.#options.clock.monotonicMs()
-    for (let at = 0; at < chunk.records.length && isCurrent(); at += batchBytesAt(chunk.records, at)) {
-      this.#enrichBatch(assigned, chunk.records, at)
-      await this.#sendOutputs(assigned, sends)
-      if (this.#options.clock.monotonicMs() - busySinceMs > BUSY_MS_MAX) {
-        await new Promise((resolve) => setImmediate(resolve))
-        busySinceMs = this.#options.clock.monotonicMs()
+    try {
+      let busySinceMs = this.#options.clock.monotonicMs()
+      for (let at = 0; at < chunk.records.length && isCurrent(); at += batchBytesAt(chunk.records, at)) {
+        this.#enrichBatch(assigned, chunk.records, at)
+        await this.#sendOutputs(assigned, sends)
+        if (this.#options.clock.monotonicMs() - busySinceMs > BUSY_MS_MAX) {
+          await new Promise((resolve) => setImmediate(resolve))
+          busySinceMs = this.#options.clock.monotonicMs()
+        }
       }
+      isWhole = isCurrent()
+      if (isWhole) {
+        assigned.enricher.flush()
+        assigned.position = chunk.nextOffset
+        await this.#sendOutputs(assigned, sends)
+      }
+    } catch (error) {
+      // A bug of ours. Going on behind the chunk would leave it out, so the partition stays before it, loudly.
+      sends.push(Promise.reject(error))
+    } finally {
+      assigned.isBusy = false
     }
-    const isWhole = isCurrent()
-    if (isWhole) {
-      assigned.enricher.flush()
-      assigned.position = chunk.nextOffset
-      await this.#sendOutputs(assigned, sends)
-    }
-    assigned.isBusy = false
     // Not awaited: the next chunk is enriched while this one's outputs become durable.
     Promise.all(sends).then(
       () => {
@@ -244,6 +255,7 @@ export class Processor {
     const { topic, partition } = assigned
     const backTo = assigned.tracker.committable
     assigned.restartAt(backTo)
+    assigned.isRewinding = true
     this.#releaseOutputs(assigned)
     this.#metrics.rewinds.inc()
     assigned.rewindCount++
@@ -251,17 +263,19 @@ export class Processor {
       // The topic takes less than was asked for when it was created; larger events go to the dead letters from now on.
       assigned.enricher.outputBytesMax = Math.max(16_384, Math.floor(assigned.enricher.outputBytesMax / 2))
     }
-    this.#options.diagnostics.warn(
-      { topic, partition, backTo, error },
-      'an output was not written; its partition begins again',
-    )
+    const { diagnostics } = this.#options
+    const facts = { topic, partition, backTo, error }
+    if (isFailure(error)) diagnostics.warn(facts, 'an output was not written; its partition begins again')
+    else diagnostics.error(facts, 'a bug stopped the enrichment of a partition; it begins again')
     this.#fetcher.pause([assigned])
     const pauseMs = Math.min(
       REWIND_BACKOFF_MS.max,
       REWIND_BACKOFF_MS.first * 2 ** Math.min(assigned.rewindCount - 1, 10),
     )
     await this.#options.clock.sleep(pauseMs, this.#stopping.signal).catch(() => {})
-    if (this.#assigned.get(keyOf(topic, partition)) !== assigned) return
+    // Given up, or about to be: the fetcher does not know it any more.
+    if (assigned.isLeaving) return
+    assigned.isRewinding = false
     this.#fetcher.seek(topic, partition, backTo)
     this.#fetcher.resume([assigned])
   }
@@ -275,7 +289,8 @@ export class Processor {
     const facts = (error as { facts?: { topic?: unknown; partition?: unknown } }).facts
     this.#options.diagnostics.warn({ error }, 'a partition cannot be read; it is tried again')
     const assigned = this.#assigned.get(keyOf(String(facts?.topic), Number(facts?.partition)))
-    if (assigned !== undefined) this.#fetcher.seek(assigned.topic, assigned.partition, assigned.position)
+    if (assigned === undefined || assigned.isLeaving) return
+    this.#fetcher.seek(assigned.topic, assigned.partition, assigned.position)
   }
 
   async #onAssigned(
