@@ -1,7 +1,7 @@
 /** The doors, from the configuration: one admission budget and one vault writer for all of them. */
 
 import type { Config } from '../config/schema.ts'
-import { Admission } from '../ingress/admission.ts'
+import { Admission } from '../listener/admission.ts'
 import { HttpIngress } from '../ingress/http/http-ingress.ts'
 import { IngressMetrics } from '../ingress/ingress-metrics.ts'
 import { KafkaIngress } from '../ingress/kafka/kafka-ingress.ts'

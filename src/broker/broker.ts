@@ -17,7 +17,7 @@ import type { Clock, Timer } from '../core/clock.ts'
 import type { Disk } from '../core/disk.ts'
 import { isWildcardHost } from '../core/loopback.ts'
 import type { Random } from '../core/random.ts'
-import { ByteBudget } from '../listener/byte-budget.ts'
+import { Admission } from '../listener/admission.ts'
 import { KafkaListener } from '../listener/kafka-listener.ts'
 import type { ListenerConnection, ListenerReply, ListenerRequest } from '../listener/listener-types.ts'
 import type { DataDirectory } from '../storage/data-directory.ts'
@@ -69,6 +69,8 @@ export interface BrokerStatus {
   readonly damagedPartitions: readonly string[]
 }
 
+/** Heartbeats, fetches and metadata never wait for room, so that a flood of data cannot end consumers' sessions. */
+const SMALL_REQUEST_BYTES_MAX = 512
 /** Small segments, so that what a rewrite leaves behind goes soon. */
 const OFFSETS_TOPIC_CONFIG = { 'cleanup.policy': 'compact', 'segment.bytes': String(4 * 1024 * 1024) }
 
@@ -164,7 +166,7 @@ export class Broker {
       clock,
       diagnostics,
       limits: options.listener,
-      admission: new ByteBudget({ bytesMax: options.requestBytesMax }),
+      admission: new Admission({ bytesMax: options.requestBytesMax, smallBytesMax: SMALL_REQUEST_BYTES_MAX }),
       handler: {
         accepts: (apiKey, apiVersion) => accepts(apiKey, apiVersion),
         handle: (request) => this.#handle(request),

@@ -3,9 +3,9 @@
  * per record. A registry holds each metric once, so listeners that share a registry share one of these.
  */
 
+import type { Admission } from '../listener/admission.ts'
 import type { Registry } from '../telemetry/metrics.ts'
 import { Counter, Gauge, Histogram, LATENCY_BUCKETS_SECONDS } from '../telemetry/metrics.ts'
-import type { Admission } from './admission.ts'
 
 export type ListenerName = 'kafka' | 'http'
 

@@ -13,12 +13,14 @@ import { GopherShipError, isFailure } from '../core/errors.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
 import { decodeRequestHeader } from '../wire/frame.ts'
 import { FrameSplitter } from '../wire/frame-splitter.ts'
+import { ARRIVAL_FREE_BYTES } from './admission.ts'
 import { Fifo } from './fifo.ts'
 import { reasonForFrameSize } from './frame-size-reason.ts'
 import type {
   ListenerAdmission,
   ListenerConnection,
   ListenerHandler,
+  ListenerLease,
   ListenerLimits,
   ListenerReply,
   OnRejected,
@@ -41,7 +43,7 @@ interface ReplySlot {
 
 interface WaitingFrame {
   readonly frame: Buffer
-  /** True when admission already counted it, before its body was read. */
+  /** True when admission already counts it, since it arrived. */
   readonly admitted: boolean
 }
 
@@ -86,8 +88,10 @@ export class KafkaConnection implements ListenerConnection {
   /** Bytes of replies that are ready and wait for an earlier one, or for the end of this turn of the loop. */
   #readyBytes = 0
   #waitsForAdmission = false
-  /** Admission holds the bytes of the frame that is being received. */
-  #pendingAdmittedBytes = 0
+  /** What admission holds of the frame that is being received, once it is large enough to be asked about. */
+  #arriving: ListenerLease | null = null
+  /** When that frame's bytes last led to a growth of its lease. */
+  #arrivedSinceMs = 0
   /** Bytes received that belong to no complete frame yet. */
   #partialBytes = 0
   #partialSinceMs = 0
@@ -132,6 +136,8 @@ export class KafkaConnection implements ListenerConnection {
   drain(): void {
     this.#draining = true
     for (const waiting of this.#waiting.drain()) if (waiting.admitted) this.#release(waiting.frame.length)
+    this.#arriving?.close()
+    this.#arriving = null
     this.#updateReading()
     this.#endWhenIdle()
   }
@@ -177,6 +183,9 @@ export class KafkaConnection implements ListenerConnection {
     if (this.#partialBytes > 0) {
       if (nowMs - this.#partialSinceMs >= limits.frameMsMax) {
         this.close('frame-slow', { receivedBytes: this.#partialBytes, limitMs: limits.frameMsMax })
+      } else if (this.#isInTheWay(nowMs)) {
+        const { blockingFrameMsMax: limitMs } = limits
+        this.close('frame-slow', { receivedBytes: this.#partialBytes, limitMs, othersWait: true })
       }
       return
     }
@@ -198,42 +207,57 @@ export class KafkaConnection implements ListenerConnection {
     this.#partialBytes += chunk.length
     for (const frame of frames) {
       this.#partialBytes -= frame.length + 4
-      this.#waiting.push({ frame, admitted: this.#pendingAdmittedBytes > 0 })
-      this.#pendingAdmittedBytes = 0
+      this.#waiting.push({ frame, admitted: this.#settleArrived(frame.length) })
     }
     this.#startWaiting()
-    this.#admitPendingFrame()
+    this.#admitArriving()
     this.#updateReading()
   }
 
-  /** Asks admission for the frame being received, before its body is buffered. */
-  #admitPendingFrame(): void {
-    const admission = this.#options.admission
-    const declaredBytes = this.#splitter.pendingFrameBytes
-    if (admission === undefined || declaredBytes <= 0 || this.#pendingAdmittedBytes > 0) return
-    if (this.#waitsForAdmission || this.#waiting.length > 0 || this.#closed) return
-    const granted = admission.reserve(declaredBytes)
-    if (granted === true) {
-      this.#pendingAdmittedBytes = declaredBytes
-      return
-    }
-    this.#waitForAdmission(granted, declaredBytes, () => {
-      this.#pendingAdmittedBytes = declaredBytes
-    })
+  /** Asks admission for the bytes that have come of an unfinished frame. What it declares to be is not asked for. */
+  #admitArriving(): void {
+    const { admission, clock } = this.#options
+    const arrivedBytes = this.#splitter.receivedFrameBytes
+    if (admission === undefined || arrivedBytes <= ARRIVAL_FREE_BYTES) return
+    if (this.#waitsForAdmission || this.#waiting.length > 0 || this.#closed || this.#draining) return
+    if (this.#arriving === null) this.#arriving = admission.lease()
+    const heldBytes = this.#arriving.bytes
+    const granted = this.#arriving.cover(arrivedBytes, this.#splitter.pendingFrameBytes)
+    if (granted !== true) this.#waitForAdmission(granted, { onGranted: () => {}, onTooLate: () => {} })
+    else if (this.#arriving.bytes > heldBytes) this.#arrivedSinceMs = clock.monotonicMs()
   }
 
-  #waitForAdmission(granted: Promise<void>, bytes: number, use: () => void): void {
+  /** A frame is whole: what was held while it arrived is now held for its request. False when nothing was. */
+  #settleArrived(frameBytes: number): boolean {
+    if (this.#arriving === null) return false
+    this.#arriving.settle(frameBytes)
+    this.#arriving = null
+    return true
+  }
+
+  /** Others wait for the memory that this frame holds, and it brings nothing, or next to nothing. */
+  #isInTheWay(nowMs: number): boolean {
+    if (this.#arriving === null || this.#options.admission?.arrivalsBlocked !== true) return false
+    return nowMs - this.#arrivedSinceMs >= this.#options.limits.blockingFrameMsMax
+  }
+
+  /** `onTooLate` runs instead of `onGranted` when there is nobody left to use what was granted. */
+  #waitForAdmission(
+    granted: Promise<void>,
+    { onGranted, onTooLate }: { readonly onGranted: () => void; readonly onTooLate: () => void },
+  ): void {
     this.#waitsForAdmission = true
     granted.then(
       () => {
         this.#waitsForAdmission = false
         if (this.#closed || this.#draining) {
-          this.#release(bytes)
+          onTooLate()
+          this.#endWhenIdle()
           return
         }
-        use()
+        onGranted()
         this.#startWaiting()
-        this.#admitPendingFrame()
+        this.#admitArriving()
         this.#updateReading()
       },
       (error: unknown) => this.#closeForHandler(error),
@@ -252,7 +276,10 @@ export class KafkaConnection implements ListenerConnection {
       const bytes = next.frame.length
       const granted = next.admitted || admission === undefined ? true : admission.reserve(bytes)
       if (granted !== true) {
-        this.#waitForAdmission(granted, bytes, () => this.#startRequest(next.frame))
+        this.#waitForAdmission(granted, {
+          onGranted: () => this.#startRequest(next.frame),
+          onTooLate: () => this.#release(bytes),
+        })
         return
       }
       this.#startRequest(next.frame)
@@ -326,7 +353,7 @@ export class KafkaConnection implements ListenerConnection {
     }
     this.#output.flush()
     this.#startWaiting()
-    this.#admitPendingFrame()
+    this.#admitArriving()
     this.#updateReading()
     this.#endWhenIdle()
   }
@@ -357,6 +384,7 @@ export class KafkaConnection implements ListenerConnection {
     } else {
       // The time we did not read is ours, not the client's.
       this.#partialSinceMs = this.#options.clock.monotonicMs()
+      this.#arrivedSinceMs = this.#partialSinceMs
       this.#socket.resume()
     }
   }
@@ -374,7 +402,9 @@ export class KafkaConnection implements ListenerConnection {
   /** After the client's FIN, or while draining: ends once every started request is answered and written. */
   #endWhenIdle(): void {
     if (this.#closed || (!this.#inputEnded && !this.#draining)) return
-    if (this.inFlightCount > 0 || this.#waitsForAdmission || this.#output.bytes > 0) return
+    if (this.inFlightCount > 0 || this.#output.bytes > 0) return
+    // While draining, what waits for admission will not be started any more.
+    if (this.#waitsForAdmission && !this.#draining) return
     this.#socket.end()
     if (this.#draining) this.#socket.destroySoon()
   }
@@ -382,8 +412,8 @@ export class KafkaConnection implements ListenerConnection {
   #onGone(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#release(this.#pendingAdmittedBytes)
-    this.#pendingAdmittedBytes = 0
+    this.#arriving?.close()
+    this.#arriving = null
     for (const waiting of this.#waiting.drain()) if (waiting.admitted) this.#release(waiting.frame.length)
     // A request whose handler still runs keeps its bytes admitted until the handler is done with them.
     for (const slot of this.#slots.drain()) if (slot.done) this.#releaseSlot(slot)

@@ -19,6 +19,8 @@ export interface ListenerLimits {
   readonly idleMsMax: number
   /** A frame must be complete this long after its first byte, not counting the time we chose not to read. */
   readonly frameMsMax: number
+  /** While others wait for the memory that it holds, a large frame must bring a step of bytes in this time. */
+  readonly blockingFrameMsMax: number
   /** Requests of one connection being answered at once. At the limit the socket is not read. */
   readonly inFlightRequestsMax: number
   /** Reply bytes that may wait for one client. At half of it no further request is started; beyond it we close. */
@@ -35,18 +37,31 @@ export const DEFAULT_LISTENER_LIMITS: ListenerLimits = {
   acceptsPerSecondMax: 500,
   idleMsMax: 600_000,
   frameMsMax: 30_000,
+  blockingFrameMsMax: 3_000,
   inFlightRequestsMax: 256,
   writeQueueBytesMax: 8 * 1024 * 1024,
   writeStallMsMax: 30_000,
 }
 
 /**
- * A byte budget shared by several listeners. `reserve` answers true at once, or a promise that resolves when there
- * is room; the connection is not read meanwhile. Every reserved byte is released exactly once.
+ * A byte budget shared by several listeners; see Admission. `reserve` and a lease's growth answer true at once, or a
+ * promise that resolves when there is room; the connection is not read meanwhile. Every reserved byte is released
+ * exactly once, every lease closed or settled.
  */
 export interface ListenerAdmission {
+  /** True while frames that arrive wait for what unfinished frames hold. */
+  readonly arrivalsBlocked: boolean
   reserve(bytes: number): true | Promise<void>
   release(bytes: number): void
+  lease(): ListenerLease
+}
+
+/** What admission holds for a frame that is still arriving. */
+export interface ListenerLease {
+  readonly bytes: number
+  cover(arrivedBytes: number, bytesMax: number): true | Promise<void>
+  settle(bytes: number): void
+  close(): void
 }
 
 /** One request, with its header decoded; the body starts at `bodyStart` of `frame`. */

@@ -1,12 +1,21 @@
 /**
  * Reads a request body piece by piece and holds the client to its pace: the time spent waiting for the client counts,
- * the time we chose not to read (admission) does not.
+ * the time we chose not to read (admission) does not. A body that holds memory which others wait for is held to a
+ * stricter pace, or a few clients that stop in the middle could stop all the others.
  */
 
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
+import { ARRIVAL_STEP_BYTES } from '../../listener/admission.ts'
 import type { HttpLimits } from './http-limits.ts'
 import { ClientGone, HttpRefusal } from './http-refusal.ts'
+
+export interface BodySourceOptions {
+  readonly clock: Clock
+  readonly limits: HttpLimits
+  /** Asked now and then while the client is slow: whether others wait for the memory that its body holds. */
+  readonly isInTheWay: () => boolean
+}
 
 export class BodySource {
   readonly #request: IncomingMessage
@@ -14,12 +23,17 @@ export class BodySource {
   readonly #limits: HttpLimits
   #bytesRead = 0
   #waitedMs = 0
+  readonly #isInTheWay: () => boolean
+  /** `#bytesRead` and `#waitedMs` when the last whole step of bytes had come. */
+  #stepBytesRead = 0
+  #stepWaitedMs = 0
   #ended = false
   #gone = false
   #wake: (() => void) | null = null
 
-  constructor(request: IncomingMessage, options: { readonly clock: Clock; readonly limits: HttpLimits }) {
+  constructor(request: IncomingMessage, options: BodySourceOptions) {
     this.#request = request
+    this.#isInTheWay = options.isInTheWay
     this.#clock = options.clock
     this.#limits = options.limits
     request.on('readable', () => this.#wake?.())
@@ -50,6 +64,7 @@ export class BodySource {
       const piece = this.#request.read() as Buffer | null
       if (piece !== null) {
         this.#bytesRead += piece.length
+        if (this.#bytesRead - this.#stepBytesRead >= ARRIVAL_STEP_BYTES) this.#beginStep()
         return piece
       }
       if (this.#request.readableEnded) return null
@@ -59,10 +74,15 @@ export class BodySource {
   }
 
   async #waitForClient(): Promise<void> {
-    const { bodyMsMax, bodyBytesPerSecondMin, bodyRateGraceMs } = this.#limits
+    const { bodyMsMax, bodyBytesPerSecondMin, bodyRateGraceMs, blockingBodyMsMax } = this.#limits
     const paceMs = bodyRateGraceMs + (1000 * this.#bytesRead) / bodyBytesPerSecondMin
-    const allowedMs = Math.min(bodyMsMax, paceMs) - this.#waitedMs
-    if (allowedMs <= 0) throw this.#tooSlow()
+    const leftMs = Math.min(bodyMsMax, paceMs) - this.#waitedMs
+    if (leftMs <= 0) throw this.#tooSlow()
+    if (this.#waitedMs - this.#stepWaitedMs >= blockingBodyMsMax) {
+      if (this.#isInTheWay()) throw this.#tooSlow()
+      this.#beginStep()
+    }
+    const allowedMs = Math.min(leftMs, this.#stepWaitedMs + blockingBodyMsMax - this.#waitedMs)
     const sinceMs = this.#clock.monotonicMs()
     let late = false
     await new Promise<void>((resolve) => {
@@ -78,7 +98,13 @@ export class BodySource {
     })
     this.#wake = null
     this.#waitedMs += this.#clock.monotonicMs() - sinceMs
-    if (late && !this.#ended && this.#request.readableLength === 0) throw this.#tooSlow()
+    const isOver = late && allowedMs === leftMs
+    if (isOver && !this.#ended && this.#request.readableLength === 0) throw this.#tooSlow()
+  }
+
+  #beginStep(): void {
+    this.#stepBytesRead = this.#bytesRead
+    this.#stepWaitedMs = this.#waitedMs
   }
 
   #tooSlow(): HttpRefusal {

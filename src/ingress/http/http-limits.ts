@@ -19,6 +19,8 @@ export interface HttpLimits {
   readonly headersMsMax: number
   /** The body must be complete after this much waiting for the client: 408. Time we chose not to read is not counted. */
   readonly bodyMsMax: number
+  /** While others wait for the memory that a body holds, it must bring 64 KiB in this time of waiting for it: 408. */
+  readonly blockingBodyMsMax: number
   /** Fewer body bytes a second than this, on average after `bodyRateGraceMs`: 408. */
   readonly bodyBytesPerSecondMin: number
   readonly bodyRateGraceMs: number
@@ -58,6 +60,7 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   batchBytesMax: BATCH_BYTES_MAX,
   headersMsMax: 10_000,
   bodyMsMax: 30_000,
+  blockingBodyMsMax: 3_000,
   bodyBytesPerSecondMin: 1024,
   bodyRateGraceMs: 5_000,
   connectionsCheckMs: 1_000,

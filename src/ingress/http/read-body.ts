@@ -2,21 +2,22 @@
  * Reads a whole request body into one buffer: sized, paced, admitted and inflated. Nothing of it goes anywhere before
  * all of it is here, so a request is stored as a whole or not at all.
  *
- * Memory is accounted before it is used: a stated length is reserved before the first byte is read, an unstated one
- * (chunked) and what a compressed body inflates to grow in steps. When the budget is used up the socket is not read.
+ * Memory is accounted and allocated by what has arrived (or was inflated), never by the stated length, so that a client
+ * that promises much and sends little costs little. When the budget is used up the socket is not read.
  */
 
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
-import type { Admission, Lease } from '../admission.ts'
+import type { Admission, Lease } from '../../listener/admission.ts'
 import { BodySource } from './body-source.ts'
 import type { ContentEncoding } from './content-decoding.ts'
 import { Inflater } from './content-decoding.ts'
 import type { HttpLimits } from './http-limits.ts'
 import { ClientGone, HttpRefusal } from './http-refusal.ts'
 
-/** Smallest step in which a body of unknown size asks for more of the budget. */
-const GROWTH_STEP_BYTES = 256 * 1024
+/** A body's first buffer, and by how much more than has come a later one may hold. */
+const BUFFER_BYTES_MIN = 64 * 1024
+const BUFFER_GROWTH = 8
 /** What a request costs beyond its body, so that very many tiny ones are bounded too. */
 const REQUEST_OVERHEAD_BYTES = 4096
 
@@ -42,23 +43,32 @@ export interface RequestBody {
 
 /** Rejects with HttpRefusal or ClientGone, with nothing held any more. */
 export async function readBody(options: ReadBodyOptions): Promise<RequestBody> {
-  const { request, contentLength, admission, onAdmitted, clock, limits } = options
-  const reservedBytes = (contentLength ?? 0) + REQUEST_OVERHEAD_BYTES
+  const { request, admission, onAdmitted, clock, limits } = options
   const lease = admission.lease()
-  let reserved = false
+  let reservedBytes = 0
+  const reserve = async (bytes: number) => {
+    const granted = admission.reserve(bytes)
+    if (granted !== true) await granted
+    reservedBytes += bytes
+  }
   const release = () => {
     lease.close()
-    if (reserved) admission.release(reservedBytes)
-    reserved = false
+    admission.release(reservedBytes)
+    reservedBytes = 0
   }
   try {
-    const granted = admission.reserve(reservedBytes)
-    if (granted !== true) await granted
-    reserved = true
+    await reserve(REQUEST_OVERHEAD_BYTES)
     if (request.destroyed) throw new ClientGone()
     onAdmitted()
-    const source = new BodySource(request, { clock, limits })
+    const isInTheWay = () => lease.bytes > 0 && admission.arrivalsBlocked
+    const source = new BodySource(request, { clock, limits, isInTheWay })
     const bytes = await collect(source, options, lease)
+    if (lease.bytes > 0) {
+      lease.settle(bytes.length)
+      reservedBytes += bytes.length
+    } else {
+      await reserve(bytes.length)
+    }
     return { bytes, wireBytes: source.bytesRead, release }
   } catch (error) {
     release()
@@ -70,14 +80,22 @@ function collect(source: BodySource, options: ReadBodyOptions, lease: Lease): Pr
   if (options.encoding !== null) return collectInflated(source, options, lease, options.encoding)
   return options.contentLength === null
     ? collectChunked(source, options, lease)
-    : collectSized(source, options.contentLength)
+    : collectSized(source, options.contentLength, lease)
 }
 
 /** Node's parser delivers exactly Content-Length bytes or fails, so the buffer is filled to its end. */
-async function collectSized(source: BodySource, contentLength: number): Promise<Buffer> {
-  const whole = Buffer.allocUnsafe(contentLength)
+async function collectSized(source: BodySource, contentLength: number, lease: Lease): Promise<Buffer> {
+  let whole = Buffer.allocUnsafe(Math.min(contentLength, BUFFER_BYTES_MIN))
   let filled = 0
   for (let piece = await source.next(); piece !== null; piece = await source.next()) {
+    const neededBytes = filled + piece.length
+    const covered = lease.cover(neededBytes, contentLength)
+    if (covered !== true) await covered
+    if (neededBytes > whole.length) {
+      const larger = Buffer.allocUnsafe(Math.min(contentLength, neededBytes * BUFFER_GROWTH))
+      whole.copy(larger, 0, 0, filled)
+      whole = larger
+    }
     filled += piece.copy(whole, filled)
   }
   if (filled !== contentLength) throw new ClientGone()
@@ -88,8 +106,8 @@ async function collectChunked(source: BodySource, options: ReadBodyOptions, leas
   const pieces: Buffer[] = []
   for (let piece = await source.next(); piece !== null; piece = await source.next()) {
     assertWireBytes(source.bytesRead, options.limits)
-    const grown = growTo(lease, source.bytesRead)
-    if (grown !== true) await grown
+    const covered = lease.cover(source.bytesRead, options.limits.bodyBytesMax)
+    if (covered !== true) await covered
     pieces.push(piece)
   }
   return joined(pieces)
@@ -109,7 +127,7 @@ async function collectInflated(
     onOutput(piece) {
       pieces.push(piece)
       inflatedBytes += piece.length
-      return growTo(lease, inflatedBytes)
+      return lease.cover(inflatedBytes, options.limits.bodyBytesMax)
     },
   })
   try {
@@ -135,12 +153,6 @@ export function bodyTooLarge(limits: HttpLimits): HttpRefusal {
     `a request body may hold at most ${limits.bodyBytesMax} bytes; nothing was stored. Split it over several requests`,
     { facts: { limitBytes: limits.bodyBytesMax } },
   )
-}
-
-function growTo(lease: Lease, bytes: number): true | Promise<void> {
-  const missingBytes = bytes - lease.bytes
-  if (missingBytes <= 0) return true
-  return lease.grow(Math.max(missingBytes, GROWTH_STEP_BYTES))
 }
 
 function joined(pieces: readonly Buffer[]): Buffer {

@@ -5,8 +5,8 @@
 
 import type { EncodedHeaders } from '../../batch/batch-encoder.ts'
 import { BatchEncoder } from '../../batch/batch-encoder.ts'
+import { Admission } from '../../listener/admission.ts'
 import type { Appended, Vault, VaultStream } from '../../vault/vault-writer.ts'
-import { Admission } from '../admission.ts'
 import type { BodyFraming } from './body-splitter.ts'
 import { BodySplitter } from './body-splitter.ts'
 import type { HttpLimits } from './http-limits.ts'

@@ -1,0 +1,257 @@
+/**
+ * One budget of bytes over listeners: what clients have sent and nobody has finished with. When it is used up nobody
+ * gets an error; sockets are simply not read until earlier work is done. Bytes count when they arrive, never when they
+ * are announced, so a client that declares much and sends nothing holds nothing.
+ *
+ * Two kinds of holding:
+ * - `reserve`/`release`: what is here as a whole and about to be worked on. It ends by our own doing. Granted whole or
+ *   not at all, in order of asking.
+ * - a `lease`: what is still arriving (a large frame, a body). It grows in steps behind the bytes read, and ends when the
+ *   client pleases. `settle` turns it into a reservation.
+ *
+ * What clients can leave lying must not stop what we can finish, so leases together may hold half of the budget; the
+ * other half is only for whole requests. And growing while holding is how such schemes deadlock:
+ *   1. Bodies A and B, each unfinished, hold all there is for leases between them.
+ *   2. A waits for bytes that only B's end can free; B waits for A.
+ * So one grower at a time, the one that has held its lease longest among those waiting, may go over the limit until it
+ * is done; its owner asks `arrivalsBlocked` and ends those that bring nothing meanwhile.
+ *
+ * Bounds: held bytes <= bytesMax + one body; beside it each lease has `ARRIVAL_FREE_BYTES` that are not counted while
+ * it arrives, about what one read of a socket gives before anybody can be asked.
+ */
+
+import { Fifo } from './fifo.ts'
+import type { ListenerAdmission } from './listener-types.ts'
+
+/** Bytes of a lease that cost nothing while they arrive: most requests are whole before anybody has to be asked. */
+export const ARRIVAL_FREE_BYTES = 64 * 1024
+/** How far a lease grows ahead of the bytes that have come. */
+export const ARRIVAL_STEP_BYTES = 64 * 1024
+
+interface Waiter {
+  readonly bytes: number
+  readonly grant: () => void
+}
+
+export interface AdmissionOptions {
+  /** Should hold twice the largest body; see the bounds above. */
+  readonly bytesMax: number
+  /** Whole requests up to this size never wait: heartbeats and metadata, which a flood of data must not hold up. Default 0. */
+  readonly smallBytesMax?: number
+}
+
+export class Admission implements ListenerAdmission {
+  readonly bytesMax: number
+  readonly #arrivingBytesMax: number
+  readonly #smallBytesMax: number
+  #bytesHeld = 0
+  /** The part of `#bytesHeld` that leases hold. */
+  #bytesArriving = 0
+  /** Reservations waiting, oldest first. */
+  readonly #queue = new Fifo<Waiter>()
+  /** Leases with a growth that waits, oldest lease first: leases are numbered in order of creation. */
+  readonly #growing: Lease[] = []
+  #overdraftOwner: Lease | null = null
+  #leaseCount = 0
+  readonly #leaseOwner: LeaseOwner = {
+    grow: (lease, bytes) => this.#grow(lease, bytes),
+    end: (lease, settledBytes) => this.#end(lease, settledBytes),
+  }
+
+  constructor({ bytesMax, smallBytesMax = 0 }: AdmissionOptions) {
+    if (!(bytesMax > 0)) throw new RangeError(`admission needs a budget above 0 bytes, not ${bytesMax}`)
+    this.bytesMax = bytesMax
+    this.#arrivingBytesMax = Math.ceil(bytesMax / 2)
+    this.#smallBytesMax = smallBytesMax
+  }
+
+  /** Bytes held now; at most one body above `bytesMax`. */
+  get bytesHeld(): number {
+    return this.#bytesHeld
+  }
+
+  /** How many reservations and growths wait. */
+  get waitingCount(): number {
+    return this.#queue.length + this.#growing.length
+  }
+
+  /** True while a lease waits for what other leases hold: who holds one and brings nothing is in the way. */
+  get arrivalsBlocked(): boolean {
+    return this.#overdraftOwner !== null && this.#growing.length > 0
+  }
+
+  /** True at once when there is room and nobody is to be served before; otherwise a promise that resolves when granted. */
+  reserve(bytes: number): true | Promise<void> {
+    assertBytes(bytes)
+    if (
+      bytes <= this.#smallBytesMax ||
+      (this.#queue.length === 0 && !this.#growerIsNext() && this.#fits(bytes))
+    ) {
+      this.#bytesHeld += bytes
+      return true
+    }
+    return new Promise((grant) => {
+      this.#queue.push({ bytes, grant })
+    })
+  }
+
+  /** Gives back bytes that were granted by `reserve` or settled. */
+  release(bytes: number): void {
+    assertBytes(bytes)
+    this.#giveBack(bytes)
+    this.#serve()
+  }
+
+  /** Opens an empty lease. It must be closed or settled, whatever happens to its owner. */
+  lease(): Lease {
+    this.#leaseCount += 1
+    return new Lease(this.#leaseCount, this.#leaseOwner)
+  }
+
+  #grow(lease: Lease, bytes: number): true | Promise<void> {
+    if (this.#overdraftOwner === lease || (this.#growing.length === 0 && this.#fitsArriving(bytes))) {
+      this.#give(lease, bytes)
+      return true
+    }
+    return new Promise((grant) => {
+      lease.waiter = { bytes, grant }
+      const at = this.#growing.findIndex((other) => other.number > lease.number)
+      this.#growing.splice(at < 0 ? this.#growing.length : at, 0, lease)
+      this.#serve()
+    })
+  }
+
+  #end(lease: Lease, settledBytes: number): void {
+    const { waiter } = lease
+    if (waiter !== null) {
+      this.#growing.splice(this.#growing.indexOf(lease), 1)
+      lease.waiter = null
+    }
+    if (this.#overdraftOwner === lease) this.#overdraftOwner = null
+    this.#bytesArriving -= lease.bytes
+    this.#giveBack(lease.bytes)
+    this.#bytesHeld += settledBytes
+    lease.bytes = 0
+    waiter?.grant()
+    this.#serve()
+  }
+
+  /** Grants whatever can be granted now, growers first. */
+  #serve(): void {
+    for (let lease = this.#growing[0]; lease !== undefined; lease = this.#growing[0]) {
+      const waiter = lease.waiter as Waiter // a lease is in the list only while it waits
+      if (!this.#fitsArriving(waiter.bytes)) {
+        // Room that whole requests take comes back by itself, only room that leases take may never do.
+        if (this.#growerIsNext() || this.#overdraftOwner !== null) break
+        this.#overdraftOwner = lease
+      }
+      this.#growing.shift()
+      lease.waiter = null
+      this.#give(lease, waiter.bytes)
+      waiter.grant()
+    }
+    if (this.#growerIsNext()) return
+    for (let waiter = this.#queue.peek(); waiter !== undefined; waiter = this.#queue.peek()) {
+      if (!this.#fits(waiter.bytes)) return
+      this.#queue.shift()
+      this.#bytesHeld += waiter.bytes
+      waiter.grant()
+    }
+  }
+
+  /** A grower waits for room that whole requests take: those that come later must not keep taking it. */
+  #growerIsNext(): boolean {
+    const bytes = this.#growing[0]?.waiter?.bytes
+    return bytes !== undefined && this.#bytesArriving + bytes <= this.#arrivingBytesMax
+  }
+
+  #fits(bytes: number): boolean {
+    return this.#bytesHeld === 0 || this.#bytesHeld + bytes <= this.bytesMax
+  }
+
+  #fitsArriving(bytes: number): boolean {
+    if (this.#bytesHeld === 0) return true
+    return this.#bytesArriving + bytes <= this.#arrivingBytesMax && this.#bytesHeld + bytes <= this.bytesMax
+  }
+
+  #give(lease: Lease, bytes: number): void {
+    this.#bytesHeld += bytes
+    this.#bytesArriving += bytes
+    lease.bytes += bytes
+  }
+
+  #giveBack(bytes: number): void {
+    // Below zero the budget would grow for ever and the bound would silently be gone.
+    if (bytes > this.#bytesHeld) throw new Error(`released ${bytes} of ${this.#bytesHeld} bytes held`)
+    this.#bytesHeld -= bytes
+  }
+}
+
+interface LeaseOwner {
+  grow(lease: Lease, bytes: number): true | Promise<void>
+  end(lease: Lease, settledBytes: number): void
+}
+
+/** A holding that grows in steps. */
+export class Lease {
+  readonly number: number
+  /** Bytes held through this lease. Written by its Admission only. */
+  bytes = 0
+  /** The growth that waits, if any. Written by its Admission only. */
+  waiter: Waiter | null = null
+  #closed = false
+  readonly #owner: LeaseOwner
+
+  constructor(number: number, owner: LeaseOwner) {
+    this.number = number
+    this.#owner = owner
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /**
+   * Asks for more; one growth at a time. True at once, or a promise. It also resolves when the lease is closed
+   * meanwhile, so look at `closed` after waiting.
+   */
+  grow(bytes: number): true | Promise<void> {
+    assertBytes(bytes)
+    if (this.#closed) throw new Error('a closed lease cannot grow')
+    if (this.waiter !== null) throw new Error('a lease grows one step at a time')
+    return this.#owner.grow(this, bytes)
+  }
+
+  /**
+   * Grows, if need be, so that it covers the bytes that have arrived, and a step more so that it need not ask for each
+   * read. `bytesMax` is the most that can come. As with `grow`, do not read on before the promise resolves.
+   */
+  cover(arrivedBytes: number, bytesMax: number): true | Promise<void> {
+    if (arrivedBytes <= ARRIVAL_FREE_BYTES || arrivedBytes <= this.bytes) return true
+    return this.grow(
+      Math.max(arrivedBytes, Math.min(bytesMax, arrivedBytes + ARRIVAL_STEP_BYTES)) - this.bytes,
+    )
+  }
+
+  /**
+   * Everything has arrived: ends the lease and holds `bytes` as a reservation, to be given back by `release`. Never
+   * waits: at most one read more than the lease has grown to.
+   */
+  settle(bytes: number): void {
+    assertBytes(bytes)
+    if (this.#closed) throw new Error('a closed lease cannot be settled')
+    this.#closed = true
+    this.#owner.end(this, bytes)
+  }
+
+  /** Gives everything back. May be called more than once, and after `settle`, which it leaves alone. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#owner.end(this, 0)
+  }
+}
+
+function assertBytes(bytes: number): void {
+  if (!Number.isSafeInteger(bytes) || bytes < 0) throw new RangeError(`${bytes} is not a number of bytes`)
+}
