@@ -48,6 +48,8 @@ export const FETCH_AHEAD_BYTES_MAX = 32 * MIB
 export const PRODUCE_REQUEST_BYTES_MAX = MIB
 /** Bytes of batches that one producer of ours holds, unless it is told otherwise. */
 export const PRODUCE_BYTES_IN_FLIGHT_MAX = 64 * MIB
+/** Longest key or value of a record of the debt ledger; two longest names, escaped, fit with room. */
+export const LEDGER_RECORD_BYTES_MAX = 16 * KIB
 
 assert(BATCH_BYTES_MAX < FRAME_BYTES_MAX, 'a full batch must fit a frame')
 assert(RECORD_BYTES_MAX < BATCH_BYTES_MAX, 'the largest record must fit a batch')
