@@ -1,6 +1,7 @@
 /** The command line as a whole: which commands there are, what help says, and how a failure is told. */
 
 import { Command, CommanderError } from 'commander'
+import { nearestName } from '../config/nearest.ts'
 import { GopherShipError } from '../core/errors.ts'
 import type { CommandContext } from './command-context.ts'
 import { configCommand } from './config-command.ts'
@@ -65,6 +66,7 @@ function buildProgram(context: CommandContext): Command {
       .configureOutput({
         writeOut: (text) => terminal.out(text),
         writeErr: (text) => terminal.err(text),
+        outputError: (text, write) => write(withNearestFlag(command, text)),
         getOutHasColors: () => terminal.isColored,
         getErrHasColors: () => terminal.isColored,
       }),
@@ -77,6 +79,15 @@ function applyToAll(command: Command, apply: (command: Command) => void): Comman
   return command
 }
 
+/** commander compares a mistyped option with one name of each option; this adds the other ones, such as `--kafka-port`. */
+function withNearestFlag(command: Command, text: string): string {
+  const mistyped = /^error: unknown option '(--[^'=]+)/.exec(text)?.[1]
+  if (mistyped === undefined || text.includes('Did you mean')) return text
+  const flags = command.options.flatMap((option) => option.flags.match(/--[a-z-]+/g) ?? [])
+  const near = nearestName(mistyped, flags)
+  return near === null ? text : `${text.trimEnd()}\n(Did you mean ${near}?)\n`
+}
+
 function commandLine(command: Command): string {
   return command.parent === null ? command.name() : `${commandLine(command.parent)} ${command.name()}`
 }
@@ -84,8 +95,9 @@ function commandLine(command: Command): string {
 /** A failure of ours is its message; anything else is a bug, and its stack is what the report needs. */
 function describeFailure(error: unknown): string {
   if (error instanceof GopherShipError) {
-    const cause = error.cause instanceof Error ? `\n  because: ${error.cause.message}` : ''
-    return `error: ${error.message}${cause} [${error.code}]`
+    const reason = error.cause instanceof Error ? error.cause.message.trim() : ''
+    const cause = error.message.includes(reason) ? '' : `\n  because: ${reason}`
+    return `error: ${error.message.trimEnd()}${cause} [${error.code}]`
   }
   return `bug: ${error instanceof Error ? error.stack : String(error)}`
 }

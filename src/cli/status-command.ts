@@ -47,8 +47,18 @@ async function askStatus(host: string, port: number): Promise<StatusDocument> {
       { cause, facts: { host, port } },
     )
   }
-  if (!response.ok) {
-    throw new Error(`expected a status from ${url}, found HTTP ${response.status}; is that a GopherShip?`)
+  const document = response.ok ? await response.json().catch(() => null) : null
+  if (!isStatus(document)) {
+    throw new GopherShipError(
+      'GS_ADMIN_UNREACHABLE',
+      `expected a status from ${url}, found something else (HTTP ${response.status}); is this the --admin-port of a GopherShip?`,
+      { facts: { host, port, httpStatus: response.status } },
+    )
   }
-  return (await response.json()) as StatusDocument
+  return document
+}
+
+/** Enough to tell a GopherShip from another program on its port. */
+function isStatus(document: unknown): document is StatusDocument {
+  return typeof document === 'object' && document !== null && 'readiness' in document && 'threads' in document
 }

@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import type { ListeningAddress } from '../app/status-document.ts'
 import type { App } from '../app.ts'
 import type { Config } from '../config/schema.ts'
-import { isWildcardHost } from '../core/loopback.ts'
+import { isLoopbackHost, isWildcardHost } from '../core/loopback.ts'
 import type { LoggerOptions } from '../telemetry/logger.ts'
 import type { CommandContext } from './command-context.ts'
 import { addConfigOptions, configOf } from './config-options.ts'
@@ -53,13 +53,10 @@ function announce(
   app: App,
   { config, version, readyMs }: { config: Config; version: string; readyMs: number },
 ): void {
-  for (const { name, host } of app.listening.filter((address) => address.name === 'broker')) {
-    if (!host.startsWith('127.') && host !== 'localhost' && host !== '::1') {
-      app.diagnostics.warn(
-        { name, host },
-        'the embedded broker asks nobody for a password and is not on loopback',
-      )
-    }
+  const open = app.listening.find(({ name, host }) => name === 'broker' && !isLoopbackHost(host))
+  if (open !== undefined) {
+    const message = 'the embedded broker asks nobody for a password and is not on loopback'
+    app.diagnostics.warn({ name: open.name, host: open.host }, message)
   }
   const addresses = Object.fromEntries(app.listening.map(({ name, host, port }) => [name, `${host}:${port}`]))
   const isPretty = terminal.isInteractive && config.log.format !== 'json'

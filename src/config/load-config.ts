@@ -38,7 +38,7 @@ type Tree = Record<string, unknown>
 /** Loads and checks. Throws ConfigError that names every problem with its place and, for unknown keys, the nearest name. */
 export function loadConfig(sources: ConfigSources): LoadedConfig {
   const yaml = sources.file === undefined ? null : parseYaml(sources.file.name, sources.file.text)
-  const tree = (yaml?.data ?? {}) as Tree
+  const tree = withoutEmptyGroups(yaml?.data ?? {}) as Tree
   const origins = new Map<string, string>()
   const warnings: string[] = []
 
@@ -81,6 +81,20 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   return { config: parsed.data, origins, warnings }
 }
 
+/**
+ * A group whose every option is commented out (`broker:` and nothing under it) is null in YAML, and meant as "nothing
+ * set here". At most as deep as the schema: what is deeper is for the schema to refuse.
+ */
+function withoutEmptyGroups(tree: unknown, keys: readonly string[] = []): unknown {
+  const names = keysAt(keys)
+  if (typeof tree !== 'object' || tree === null || Array.isArray(tree) || names === null) return tree
+  return Object.fromEntries(
+    Object.entries(tree)
+      .filter(([key, value]) => value !== null || !names.includes(key) || keysAt([...keys, key]) === null)
+      .map(([key, value]) => [key, names.includes(key) ? withoutEmptyGroups(value, [...keys, key]) : value]),
+  )
+}
+
 interface Issue {
   readonly code?: string
   readonly path: readonly PropertyKey[]
@@ -88,6 +102,8 @@ interface Issue {
   readonly keys?: readonly string[]
   readonly minimum?: number | bigint
   readonly maximum?: number | bigint
+  /** The allowed ones, where only some are. */
+  readonly values?: readonly unknown[]
 }
 
 function describeIssue(
@@ -104,23 +120,37 @@ function describeIssue(
   const option = CONFIG_OPTIONS.find(({ keys }) => keys.every((key, index) => issue.path[index] === key))
   const found = valueAt(tree, issue.path)
   const shown = found === undefined ? '' : `, found ${JSON.stringify(found).slice(0, 100)}`
-  const message = describeExpectation(issue)
+  const near = typeof found === 'string' ? nearestName(found, (issue.values ?? []).map(String)) : null
+  const message = describeExpectation(issue, option)
   return [
     {
       source: (option && origins.get(option.path)) ?? yaml?.sourceOf(issue.path) ?? 'configuration',
       path: issue.path.join('.'),
-      message: message + shown,
+      message: `${message}${shown}${near === null ? '' : `; did you mean "${near}"?`}`,
     },
   ]
 }
 
-function describeExpectation({ code, minimum, maximum, message }: Issue): string {
+/** How a quantity may be written, for who wrote it otherwise. */
+const QUANTITIES: Readonly<Record<string, string>> = {
+  bytes: 'a whole number of bytes, or with a unit such as 64MiB',
+  ms: 'a whole number of milliseconds, or with a unit such as 30s or 7d',
+}
+
+function describeExpectation(
+  { code, minimum, maximum, message }: Issue,
+  option: ConfigOption | undefined,
+): string {
   if (code === 'too_small') return `expected at least ${minimum}`
   if (code === 'too_big') return `expected at most ${maximum}`
+  if (code === 'invalid_type' && option?.kind === 'integer')
+    return `expected ${QUANTITIES[option.unit ?? ''] ?? 'a whole number'}`
+  if (code === 'invalid_type' && option === undefined) return 'expected options, each as "name: value"'
   return message
     .replace(/^Invalid (input|option): /, '')
     .replace(/, received .*$/, '')
-    .replace('expected number', 'expected a whole number')
+    .replace('expected string', 'expected text')
+    .replace('expected array', 'expected a list')
     .replaceAll('|', ' | ')
 }
 

@@ -27,7 +27,10 @@ export function parseYaml(fileName: string, text: string): YamlSource {
       document.errors.map((error) => ({
         source: `${fileName}:${lines.linePos(error.pos[0]).line}`,
         path: '',
-        message: `not valid YAML: ${error.message}`,
+        message:
+          error.code === 'MULTIPLE_DOCS'
+            ? 'expected one YAML document, found a second one after this "---"'
+            : `not valid YAML: ${error.message}`,
       })),
     )
   }

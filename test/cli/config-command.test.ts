@@ -20,6 +20,20 @@ test('check refuses an unknown key with its line and the nearest right name, wit
   expect(err).toContain('a.yaml:1: brokr: unknown key; did you mean "broker"?')
 })
 
+test('check tells a program what is wrong as data, with the same exit code', async () => {
+  const files = { 'a.yaml': 'brokr: {}\n', 'b.yaml': 'broker:\n' }
+  const wrong = await run(['config', 'check', 'a.yaml', '-o', 'json'], { files })
+  const right = await run(['config', 'check', 'b.yaml', '-o', 'yaml'], { files })
+
+  expect(wrong).toMatchObject({ exitCode: 2, err: '' })
+  expect(JSON.parse(wrong.out)).toMatchObject({
+    isValid: false,
+    problems: [{ source: 'a.yaml:1', path: 'brokr', message: expect.stringContaining('"broker"') }],
+  })
+  expect(right.exitCode).toBe(0)
+  expect(parse(right.out)).toEqual({ file: 'b.yaml', isValid: true, problems: [] })
+})
+
 test('check of a file that is not there is exit code 2', async () => {
   expect(await run(['config', 'check', 'none.yaml'])).toMatchObject({ exitCode: 2 })
 })
@@ -29,7 +43,7 @@ test('schema is JSON Schema by default, and a table of all names on request', as
   const table = await run(['config', 'schema', '-o', 'table'])
 
   expect(JSON.parse(json.out)).toMatchObject({ title: 'GopherShip configuration', type: 'object' })
-  expect(table.out).toContain('GOPHERSHIP_INGRESS_KAFKA_PORT')
+  expect(table.out).toMatch(/^ingress\.kafka\.port +--kafka-port +GOPHERSHIP_INGRESS_KAFKA_PORT +9092/m)
 })
 
 test('what show prints is a configuration file that check accepts', async () => {
@@ -48,10 +62,10 @@ test('show says where each option was set', async () => {
     environment: { GOPHERSHIP_DATA_DIR: '/srv' },
   })
 
-  expect(out).toMatch(/^log\.level +a\.yaml:2$/m)
-  expect(out).toMatch(/^dataDir +GOPHERSHIP_DATA_DIR$/m)
-  expect(out).toMatch(/^broker\.port +--broker-port$/m)
-  expect(out).toMatch(/^admin\.port +default$/m)
+  expect(out).toMatch(/^log\.level +warn +a\.yaml:2$/m)
+  expect(out).toMatch(/^dataDir +\/srv +GOPHERSHIP_DATA_DIR$/m)
+  expect(out).toMatch(/^broker\.port +1 +--broker-port$/m)
+  expect(out).toMatch(/^admin\.port +9464 +default$/m)
 })
 
 test('the file is found through the environment too', async () => {

@@ -1,4 +1,7 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { isColored } from '../../src/cli/terminal.ts'
 import { CONFIG_OPTIONS } from '../../src/config/options.ts'
 import { run } from './run-cli.ts'
@@ -17,6 +20,7 @@ test('every command has help with an example', async () => {
     'status',
     'topics',
     'topology describe',
+    'topology list',
     'config check',
     'config schema',
     'config show',
@@ -48,6 +52,33 @@ test('a mistyped command or option is exit code 2 and names the nearest', async 
   expect(option.err).toContain('Did you mean --data-dir?')
 })
 
+test('a mistyped short name of an option names the nearest as well', async () => {
+  const { exitCode, err } = await run(['up', '--kafka-prot', '1'])
+
+  expect(exitCode).toBe(2)
+  expect(err).toContain('Did you mean --kafka-port?')
+})
+
+test('what failed is said once, also when its cause says it again', async () => {
+  const { exitCode, err } = await run(['topology', 'describe', './none.yaml'])
+
+  expect(exitCode).toBe(2)
+  expect(err.match(/ENOENT/g)).toHaveLength(1)
+})
+
+test('a topology can be printed for people and for programs, under the same option as everything else', async () => {
+  const outputs = await Promise.all(
+    ['text', 'table', 'mermaid', 'json', 'yaml'].map((format) => run(['topology', 'describe', '-o', format])),
+  )
+
+  const [text, table, mermaid, json, yaml] = outputs.map(({ out }) => out)
+  expect(table).toBe(text)
+  expect(mermaid).toMatch(/^flowchart/)
+  expect(JSON.parse(json ?? '')).toMatchObject({ name: 'density-tier' })
+  expect(parse(yaml ?? '')).toEqual(JSON.parse(json ?? ''))
+  expect(JSON.parse((await run(['topology', 'list', '-o', 'json'])).out)).toContain('density-tier')
+})
+
 test('no command at all prints help on the error side and is exit code 2', async () => {
   const { exitCode, out, err } = await run([])
 
@@ -75,6 +106,18 @@ test('status of a GopherShip that is not there is exit code 3 and says where it 
 
   expect(exitCode).toBe(3)
   expect(err).toContain('http://127.0.0.1:1/v1/status')
+})
+
+test('status of a port where another program answers is exit code 3 and no bug', async () => {
+  const stranger = createServer((_request, response) => response.end('<html>hello</html>'))
+  await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve))
+  const { port } = stranger.address() as AddressInfo
+
+  const { exitCode, err } = await run(['status', '--admin-port', String(port)])
+  stranger.close()
+
+  expect(exitCode).toBe(3)
+  expect(err).toContain('is this the --admin-port of a GopherShip?')
 })
 
 test('topics of a broker that is not there is exit code 3', async () => {

@@ -107,7 +107,33 @@ test('a port does not take a unit', () => {
 test('syntax errors and duplicate keys name their line', () => {
   expect(problemsOf({ file: yaml('a: 1\na: 2\n') })[0]).toMatchObject({ source: 'gophership.yaml:2' })
   expect(problemsOf({ file: yaml('log: [\n') })[0]?.message).toContain('not valid YAML')
-  expect(problemsOf({ file: yaml('- a list\n') })[0]?.message).toContain('expected object')
+  expect(problemsOf({ file: yaml('- a list\n') })[0]?.message).toContain('expected options')
+  expect(problemsOf({ file: yaml('log: {}\n---\nlog: {}\n') })[0]?.message).toContain('one YAML document')
+})
+
+test('a group whose options are all commented out sets nothing', () => {
+  const { config } = loadConfig({ file: yaml('broker:\n  # port: 1\ningress:\n  http:\n') })
+
+  expect(config).toEqual(loadConfig({}).config)
+})
+
+test('an option without a value is refused, and so are words where options are expected', () => {
+  expect(problemsOf({ file: yaml('broker:\n  port:\n') })[0]).toMatchObject({ path: 'broker.port' })
+  expect(problemsOf({ file: yaml('log: loud\n') })[0]?.message).toContain('expected options')
+})
+
+test('a wrong value is told how to write a right one', () => {
+  const wrong = 'broker: {segmentBytes: 1.5GiB, retentionMs: 7 days}\nroles: [ingres]\nlog: {level: wran}\n'
+  const messages = problemsOf({ file: yaml(wrong) }).map(({ message }) => message)
+
+  expect(messages).toEqual(
+    expect.arrayContaining([
+      expect.stringContaining('such as 64MiB'),
+      expect.stringContaining('such as 30s or 7d'),
+      expect.stringContaining('did you mean "ingress"?'),
+      expect.stringContaining('did you mean "warn"?'),
+    ]),
+  )
 })
 
 test('an alias bomb is refused and does not eat memory', () => {
