@@ -1,11 +1,11 @@
 /** The doors, from the configuration: one admission budget and one vault writer for all of them. */
 
 import type { Config } from '../config/schema.ts'
-import { Admission } from '../listener/admission.ts'
 import { HttpIngress } from '../ingress/http/http-ingress.ts'
 import { IngressMetrics } from '../ingress/ingress-metrics.ts'
 import { KafkaIngress } from '../ingress/kafka/kafka-ingress.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
+import { Admission } from '../listener/admission.ts'
 import { DEFAULT_STREAM_TOPICS } from '../vault/stream-topics.ts'
 import { VaultWriter } from '../vault/vault-writer.ts'
 import type { AppContext } from './app-context.ts'

@@ -137,10 +137,7 @@ describe('on one endpoint', () => {
         'K9: 2^32-1 tagged fields',
         framed(Buffer.concat([requestOf(18, 3).subarray(4), Buffer.from([255, 255, 255, 255, 15])])),
       ],
-      [
-        'K10: bytes after the body',
-        requestOf(findCoordinatorApi.key, 0, Buffer.from([0, 1, 0x67, 1, 2, 3])),
-      ],
+      ['K10: bytes after the body', requestOf(findCoordinatorApi.key, 0, Buffer.from([0, 1, 0x67, 1, 2, 3]))],
     ])('%s closes without an answer', async (_, bytes) => {
       await expectClosed(bytes)
     })
