@@ -39,6 +39,8 @@ export interface AppOptions {
   readonly version: string
   /** For this thread; worker threads get the same with their own name. */
   readonly logger: LoggerOptions
+  /** When aborted during the start, no further part is started; the app is stopped as any other. */
+  readonly stopRequested?: AbortSignal
 }
 
 /** A part to be stopped, in its place in the order. */
@@ -81,12 +83,13 @@ export class App {
 
   /**
    * Starts every part that the configuration's roles ask for and resolves when all of them are ready. When one fails,
-   * those before it are stopped and the failure is thrown; a port that is taken names the option to change.
+   * those before it are stopped and the failure is thrown; a port that is taken names the option to change. Asked to
+   * stop meanwhile, it resolves with what had been started by then.
    */
   static async start(options: AppOptions): Promise<App> {
     const app = new App(options)
     try {
-      await app.#start()
+      await app.#start(options.stopRequested)
       return app
     } catch (failure) {
       await app.stop()
@@ -99,9 +102,9 @@ export class App {
    * `#started` as soon as it runs, and `stop` takes them off from the end; that is the stop order:
    * admin, processors, doors (which drain), the cluster's connections, the broker, the lock.
    */
-  async #start(): Promise<void> {
+  async #start(stopRequested?: AbortSignal): Promise<void> {
     const { config } = this.#context
-    const has = (role: Config['roles'][number]) => config.roles.includes(role)
+    const has = (role: Config['roles'][number]) => config.roles.includes(role) && !stopRequested?.aborted
     const isEmbedded = has('broker') && config.kafka.bootstrapServers.length === 0
 
     const lock = await takeDirectoryLock(this.#context.dataDir)
@@ -114,7 +117,7 @@ export class App {
       this.#broker = broker
     }
     const bootstrapServers = this.#broker?.bootstrapServers ?? config.kafka.bootstrapServers
-    if (bootstrapServers.length > 0) {
+    if (bootstrapServers.length > 0 && !stopRequested?.aborted) {
       const cluster = this.#openCluster(bootstrapServers)
       this.#started.push({ name: 'kafka connections', stop: () => cluster.close() })
       await cluster.connect()

@@ -3,6 +3,8 @@
 import { moduleUrl } from '../core/module-url.ts'
 import { systemDisk } from '../core/system-disk.ts'
 import type { ThreadSupervisor } from '../core/thread-supervisor.ts'
+import type { ProcessorStatus } from '../processor/processor.ts'
+import type { ProcessorThreadOptions } from '../processor/processor-thread.ts'
 import { compileTopology } from '../topology/compile.ts'
 import { DEFAULT_STREAM_TOPICS, streamOf } from '../vault/stream-topics.ts'
 import type { AppContext } from './app-context.ts'
@@ -15,27 +17,10 @@ import { loadTopology } from './topology-file.ts'
 const STOP_MS_MAX = 6_000
 const HEAP_MIB_MAX = 1_024
 
-/** What a processor thread says about itself. */
-export interface WorkerStatus {
-  /** In the consumer group, with whatever share of the partitions (none, when threads outnumber partitions). */
-  readonly isMember: boolean
-  readonly partitions: readonly {
-    readonly topic: string
-    readonly partition: number
-    /** The next offset to be enriched. */
-    readonly position: number
-    readonly lagRecords: number
-    readonly lagSeconds: number | null
-    readonly recordCount: number
-    readonly eventCount: number
-    readonly deadLetterCount: number
-  }[]
-}
-
 export interface Worker {
   readonly name: string
   /** Null for a thread that is down or does not answer. */
-  readonly status: WorkerStatus | null
+  readonly status: ProcessorStatus | null
 }
 
 export interface ProcessorPart {
@@ -63,7 +48,7 @@ export async function startProcessorPart(
       name,
       module: moduleUrl('../processor/processor-thread.ts', import.meta.url),
       heapMibMax: HEAP_MIB_MAX,
-      optionsOf: () => ({
+      optionsOf: (): ProcessorThreadOptions => ({
         bootstrapServers,
         clientId: config.kafka.clientId,
         groupId: config.processor.groupId,
@@ -90,7 +75,7 @@ export async function startProcessorPart(
     Promise.all(
       supervisors.map(async ({ name, handle }): Promise<Worker> => {
         const status = await handle?.status().catch(() => null)
-        return { name, status: (status as WorkerStatus | null | undefined) ?? null }
+        return { name, status: (status as ProcessorStatus | null | undefined) ?? null }
       }),
     )
   return {

@@ -28,6 +28,8 @@ const YOUNG_GENERATION_MIB_MAX = 8
 
 export function superviseThread(options: SupervisedThreadOptions): ThreadSupervisor {
   const { name, module, optionsOf, clock, random, diagnostics, restartCounter, heapMibMax } = options
+  // There from the start, so that an alert on its rate sees the first restart as a rise.
+  restartCounter.inc({ thread: name }, 0)
   return new ThreadSupervisor({
     name,
     clock,

@@ -32,10 +32,11 @@ export function upCommand({ terminal, version }: CommandContext): Command {
       const { config } = await configOf(command, terminal)
       // Loaded here, so that help and the other commands do not wait for all of it.
       const { App } = await import('../app.ts')
-      const app = await App.start({ config, version, logger: loggerOptions(config, terminal) })
+      const { stopRequested } = terminal
+      const app = await App.start({ config, version, logger: loggerOptions(config, terminal), stopRequested })
       const readyMs = Math.round(performance.now() - startedMs)
-      announce(terminal, app, { config, version, readyMs })
-      await stopRequested(terminal.stopRequested)
+      if (!stopRequested.aborted) announce(terminal, app, { config, version, readyMs })
+      await untilAborted(stopRequested)
       app.diagnostics.info({ drainMs: config.drainMs }, 'stopping')
       await app.stop()
       app.diagnostics.info({}, 'stopped')
@@ -89,7 +90,7 @@ function formatBanner(
   ].join('\n')}\n`
 }
 
-function stopRequested(signal: AbortSignal): Promise<void> {
+function untilAborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve()
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -83,9 +83,12 @@ export class ThreadSupervisor {
 
   /** Stops the thread, or the wait for its restart. Idempotent. */
   async stop(options: { readonly stopMsMax?: number } = {}): Promise<void> {
+    const wasStarting = this.#state === 'starting'
     this.#state = 'stopping'
     this.#timer?.cancel()
-    await this.#attempt.catch(() => {}) // A restart under way sees the state and stops what it started.
+    // A start under way has begun nothing that must be finished, and may take longer than a stop.
+    if (wasStarting) await this.#handle?.terminate()
+    await this.#attempt.catch(() => {})
     try {
       await this.#handle?.stop(options)
     } finally {

@@ -25,7 +25,7 @@ async function newFolder(): Promise<string> {
 }
 
 /** Everything on free ports, silent, unless the test says otherwise. */
-async function start(overrides: Record<string, string> = {}): Promise<App> {
+async function start(overrides: Record<string, string> = {}, stopRequested?: AbortSignal): Promise<App> {
   const ports = ['broker.port', 'ingress.kafka.port', 'ingress.http.port', 'admin.port']
   const flags = new Map(ports.map((path) => [path, '0']))
   flags.set('log.level', 'silent')
@@ -33,7 +33,7 @@ async function start(overrides: Record<string, string> = {}): Promise<App> {
   if (!flags.has('dataDir')) flags.set('dataDir', await newFolder())
   const { config } = loadConfig({ flags })
   const logger = { level: config.log.level, format: 'json', isColored: false, thread: 'main' } as const
-  const app = await App.start({ config, version: '0', logger })
+  const app = await App.start({ config, version: '0', logger, ...(stopRequested && { stopRequested }) })
   apps.push(app)
   return app
 }
@@ -106,7 +106,9 @@ test('a crashed broker thread comes back on its port with what it had acknowledg
     state: 'running',
     restartCount: 1,
   })
-  expect(await app.metrics()).toContain('gophership_thread_restarts_total{thread="broker"} 1')
+  const metrics = await app.metrics()
+  expect(metrics).toContain('gophership_thread_restarts_total{thread="broker"} 1')
+  expect(metrics).toContain('gophership_thread_restarts_total{thread="processor-0"} 0')
 })
 
 test('a crashed processor thread comes back and goes on where it had committed', async () => {
@@ -193,6 +195,16 @@ test('a request that has begun when the stop begins is still made durable and an
   await stopped
 
   expect(response.statusCode).toBe(200)
+})
+
+test('a stop that is asked for during the start opens no further door, and leaves nothing behind', async () => {
+  const dataDir = await newFolder()
+  const app = await start({ dataDir }, AbortSignal.abort())
+
+  expect(app.listening).toEqual([])
+  await app.stop()
+
+  expect((await start({ dataDir })).listening).toHaveLength(4)
 })
 
 test('a data directory in use by another GopherShip fails the start', async () => {

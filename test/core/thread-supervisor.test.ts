@@ -4,6 +4,7 @@ import { systemClock } from '../../src/core/clock.ts'
 import { seededRandom } from '../../src/core/random.ts'
 import { ThreadHandle } from '../../src/core/thread-link.ts'
 import { ThreadSupervisor } from '../../src/core/thread-supervisor.ts'
+import { eventually } from '../support/eventually.ts'
 import type { ExampleOptions } from './example-thread.ts'
 
 const supervisors: ThreadSupervisor[] = []
@@ -95,4 +96,16 @@ test('stop ends a running thread, and after it nothing is started', async () => 
   expect(supervisor.status()).toMatchObject({ state: 'stopped', restartCount: 0 })
   expect(supervisor.handle).toBeNull()
   expect(runCount()).toBe(1)
+})
+
+test('stop does not wait for a restart that takes for ever', async () => {
+  const { supervisor } = supervise((run) => (run === 0 ? { crashAfterMs: 5 } : { hangStart: true }))
+  await supervisor.start()
+  await eventually('the restart has begun', () => supervisor.status().state === 'starting')
+
+  const askedMs = performance.now()
+  await supervisor.stop()
+
+  expect(performance.now() - askedMs).toBeLessThan(5_000)
+  expect(supervisor.status().state).toBe('stopped')
 })
