@@ -43,6 +43,9 @@ test('the package holds what it needs and no source, tests or data', async () =>
 
   expect(files).toEqual(expect.arrayContaining(['dist', 'topologies', 'schemas', 'LICENSE', 'package.json']))
   for (const name of ['src', 'test', 'data', 'docker', 'node_modules']) expect(files).not.toContain(name)
+  const built = await readdir(join(installed, 'dist'), { recursive: true })
+  // It is a command and no library: no types that look like a promise, no maps to sources that are not there.
+  for (const name of built) expect(name).not.toMatch(/\.(d\.ts|map|ts)$/)
   const { bin } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'))
   expect(await readFile(join(installed, bin.gophership), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/)
 })
@@ -52,7 +55,7 @@ test('the installed command prints its version, help and topology', async () => 
 
   const [printed, described] = await Promise.all([
     run(executable, ['--version']),
-    run(executable, ['topology', 'describe', '--format', 'json']),
+    run(executable, ['topology', 'describe', '--output', 'json']),
   ])
 
   expect(printed.stdout).toBe(`${version}\n`)
