@@ -1,11 +1,7 @@
 /** kafkajs against the embedded broker: every codec, groups with rebalances, a restart in between, administration. */
 
-import { promisify } from 'node:util'
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
 import type { Consumer, Kafka as KafkaType } from 'kafkajs'
 import kafkajs from 'kafkajs'
-import { compressFrame, decompressFrame } from 'lz4-napi'
-import snappy from 'snappy'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { COMPRESSION, compressionAt } from '../../src/batch/record-batch.ts'
 import {
@@ -18,27 +14,13 @@ import {
 } from '../broker/broker-client.ts'
 import type { TestBroker } from '../support/broker.ts'
 import { eventually } from '../support/eventually.ts'
+import { addKafkajsCodecs } from '../support/kafkajs-codecs.ts'
 
-const { Kafka, logLevel, CompressionCodecs, CompressionTypes } = kafkajs
+const { Kafka, logLevel, CompressionTypes } = kafkajs
 
 const open: { disconnect(): Promise<void> }[] = []
 
-beforeAll(() => {
-  // kafkajs brings gzip only; the others are plugged in.
-  CompressionCodecs[CompressionTypes.Snappy] = () => ({
-    compress: (encoder: { buffer: Buffer }) => snappy.compress(encoder.buffer),
-    decompress: (buffer: Buffer) => snappy.uncompress(buffer),
-  })
-  CompressionCodecs[CompressionTypes.LZ4] = () => ({
-    compress: (encoder: { buffer: Buffer }) => compressFrame(encoder.buffer),
-    decompress: (buffer: Buffer) => decompressFrame(buffer),
-  })
-  CompressionCodecs[CompressionTypes.ZSTD] = () => ({
-    compress: (encoder: { buffer: Buffer }) =>
-      promisify(zstdCompress)(encoder.buffer, { params: { [constants.ZSTD_c_compressionLevel]: 3 } }),
-    decompress: (buffer: Buffer) => promisify(zstdDecompress)(buffer),
-  })
-})
+beforeAll(addKafkajsCodecs)
 
 afterEach(async () => {
   await Promise.all(open.splice(0).map((client) => client.disconnect()))

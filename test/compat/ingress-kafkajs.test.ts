@@ -1,30 +1,16 @@
 // kafkajs at the Kafka door, in its default settings and with each codec; reading back by kcat, from the broker.
 
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import kafkajs from 'kafkajs'
-import lz4 from 'lz4-napi'
-import snappy from 'snappy'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { KafkaFixture } from '../ingress/kafka-fixture.ts'
 import { openKafka } from '../ingress/kafka-fixture.ts'
 import { eventually } from '../support/eventually.ts'
+import { addKafkajsCodecs } from '../support/kafkajs-codecs.ts'
 import { consumeValues, kcat } from '../support/kcat.ts'
 
-const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = kafkajs
+const { CompressionTypes, Kafka, logLevel } = kafkajs
 
-// kafkajs brings gzip only; these are the usual add-ons for the others.
-CompressionCodecs[CompressionTypes.Snappy] = () => ({
-  compress: (encoder: { buffer: Buffer }) => snappy.compress(encoder.buffer),
-  decompress: (buffer: Buffer) => snappy.uncompress(buffer),
-})
-CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: (encoder: { buffer: Buffer }) => lz4.compressFrame(encoder.buffer),
-  decompress: (buffer: Buffer) => lz4.decompressFrame(buffer),
-})
-CompressionCodecs[CompressionTypes.ZSTD] = () => ({
-  compress: async (encoder: { buffer: Buffer }) => zstdCompressSync(encoder.buffer),
-  decompress: async (buffer: Buffer) => zstdDecompressSync(buffer),
-})
+addKafkajsCodecs()
 
 let fixture: KafkaFixture
 beforeAll(async () => {
