@@ -1,6 +1,6 @@
 /**
  * The bytes of a partition's producer snapshot, `producers.snapshot` beside its segments. Drawn in
- * `schemas/formats/producer-snapshot.md`; all numbers big-endian. The file around them (checksum, atomic replacement)
+ * `schemas/formats/broker-directory.md`; all numbers big-endian. The file around them (checksum, atomic replacement)
  * is `storage/snapshot-file.ts`'s.
  */
 

@@ -1,6 +1,6 @@
 /**
  * The text of `topics.snapshot`, the one file that says which topics exist. Drawn in
- * `schemas/formats/topics-snapshot.md`. It is replaced as a whole (`storage/snapshot-file.ts`) before a creation is
+ * `schemas/formats/broker-directory.md`. It is replaced as a whole (`storage/snapshot-file.ts`) before a creation is
  * answered and before a deletion touches any file.
  */
 
