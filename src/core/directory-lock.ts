@@ -25,6 +25,8 @@ const LOCK_FILE = '.lock'
 const HOLDER_FILE = '.lock-holder'
 /** SQLITE_BUSY and SQLITE_LOCKED: somebody else has it. Anything else is a failure of the disk. */
 const HELD_ELSEWHERE = new Set([5, 6])
+/** SQLITE_READONLY and SQLITE_CANTOPEN: its words speak of a database, and nobody has one here. */
+const NOT_WRITABLE = new Set([8, 14])
 
 /** Takes the lock of `directory`, creating the folder when needed; throws `GS_STORAGE_LOCKED` or `GS_STORAGE_FAILED`. */
 export async function takeDirectoryLock(directory: string): Promise<DirectoryLock> {
@@ -53,10 +55,12 @@ export async function takeDirectoryLock(directory: string): Promise<DirectoryLoc
 }
 
 async function refusalOf(directory: string, error: unknown): Promise<GopherShipError> {
-  if (!isHeldElsewhere(error)) {
+  if (!isOneOf(HELD_ELSEWHERE, error)) {
+    const text = error instanceof Error ? error.message : String(error)
+    const reason = isOneOf(NOT_WRITABLE, error) ? `the file ${LOCK_FILE} in it cannot be written` : text
     return new GopherShipError(
       'GS_STORAGE_FAILED',
-      `The data directory ${directory} could not be locked: ${error instanceof Error ? error.message : String(error)}. Check that it exists on a writable local file system.`,
+      `The data directory ${directory} could not be locked: ${reason}. It must be on a local file system, and this user must be able to write to it.`,
       { cause: error, facts: { path: directory } },
     )
   }
@@ -71,13 +75,13 @@ async function refusalOf(directory: string, error: unknown): Promise<GopherShipE
   )
 }
 
-function isHeldElsewhere(error: unknown): boolean {
+function isOneOf(resultCodes: ReadonlySet<number>, error: unknown): boolean {
   return (
     typeof error === 'object' &&
     error !== null &&
     'errcode' in error &&
     typeof error.errcode === 'number' &&
     // The low byte is SQLite's primary result code; extended codes add detail above it.
-    HELD_ELSEWHERE.has(error.errcode & 0xff)
+    resultCodes.has(error.errcode & 0xff)
   )
 }

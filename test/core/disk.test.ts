@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -110,6 +110,13 @@ describe('D10: the lock of a data directory', () => {
     writeFileSync(join(root, 'plain-file'), '')
     const refusal = await systemDisk.lockDirectory(join(root, 'plain-file')).catch((error: unknown) => error)
     expect(isFailure(refusal, 'GS_STORAGE_FAILED')).toBe(true)
+  })
+
+  test('a lock file that cannot be opened is told in words about the directory', async () => {
+    mkdirSync(join(root, 'occupied', '.lock'), { recursive: true })
+    const refusal = await systemDisk.lockDirectory(join(root, 'occupied')).catch((error: unknown) => error)
+    expect(isFailure(refusal, 'GS_STORAGE_FAILED')).toBe(true)
+    expect(String(refusal)).toContain('the file .lock in it cannot be written')
   })
 })
 
