@@ -10,13 +10,14 @@
  *   client pleases. `settle` turns it into a reservation.
  *
  * What clients can leave lying must not stop what we can finish, so leases together may hold half of the budget; the
- * other half is only for whole requests. And growing while holding is how such schemes deadlock:
+ * other half is only for whole requests. Of that half, bodies of ordinary size have one lane and larger ones another, so
+ * that a few huge and slow ones stop only their like. And growing while holding is how such schemes deadlock:
  *   1. Bodies A and B, each unfinished, hold all there is for leases between them.
  *   2. A waits for bytes that only B's end can free; B waits for A.
- * So one grower at a time, the one that has held its lease longest among those waiting, may go over the limit until it
- * is done; its owner asks `arrivalsBlocked` and ends those that bring nothing meanwhile.
+ * So one grower of each lane at a time, the one that has held its lease longest among those waiting, may go over the
+ * lane's limit until it is done; listeners ask `blocksOthers` and end those that bring nothing meanwhile.
  *
- * Bounds: held bytes <= bytesMax + one body; beside it each lease has `ARRIVAL_FREE_BYTES` that are not counted while
+ * Bounds: held bytes <= bytesMax + one ordinary and one large body; beside it each lease has `ARRIVAL_FREE_BYTES` that are not counted while
  * it arrives, about what one read of a socket gives before anybody can be asked.
  */
 
@@ -27,6 +28,9 @@ import type { ListenerAdmission } from './listener-types.ts'
 export const ARRIVAL_FREE_BYTES = 64 * 1024
 /** How far a lease grows ahead of the bytes that have come. */
 export const ARRIVAL_STEP_BYTES = 64 * 1024
+
+/** Bodies that can become larger than this have a lane of their own. Clients' own default for a request is 1 MiB. */
+export const LARGE_BODY_BYTES = 2 * 1024 * 1024
 
 interface Waiter {
   readonly bytes: number
@@ -42,16 +46,12 @@ export interface AdmissionOptions {
 
 export class Admission implements ListenerAdmission {
   readonly bytesMax: number
-  readonly #arrivingBytesMax: number
   readonly #smallBytesMax: number
   #bytesHeld = 0
-  /** The part of `#bytesHeld` that leases hold. */
-  #bytesArriving = 0
   /** Reservations waiting, oldest first. */
   readonly #queue = new Fifo<Waiter>()
-  /** Leases with a growth that waits, oldest lease first: leases are numbered in order of creation. */
-  readonly #growing: Lease[] = []
-  #overdraftOwner: Lease | null = null
+  readonly #ordinary: Lane
+  readonly #large: Lane
   #leaseCount = 0
   readonly #leaseOwner: LeaseOwner = {
     grow: (lease, bytes) => this.#grow(lease, bytes),
@@ -61,23 +61,20 @@ export class Admission implements ListenerAdmission {
   constructor({ bytesMax, smallBytesMax = 0 }: AdmissionOptions) {
     if (!(bytesMax > 0)) throw new RangeError(`admission needs a budget above 0 bytes, not ${bytesMax}`)
     this.bytesMax = bytesMax
-    this.#arrivingBytesMax = Math.ceil(bytesMax / 2)
+    const laneBytesMax = Math.ceil(bytesMax / 4)
+    this.#ordinary = { bytesMax: laneBytesMax, bytesHeld: 0, growing: [], overdraftOwner: null }
+    this.#large = { bytesMax: laneBytesMax, bytesHeld: 0, growing: [], overdraftOwner: null }
     this.#smallBytesMax = smallBytesMax
   }
 
-  /** Bytes held now; at most one body above `bytesMax`. */
+  /** Bytes held now; at most one body of each lane above `bytesMax`. */
   get bytesHeld(): number {
     return this.#bytesHeld
   }
 
   /** How many reservations and growths wait. */
   get waitingCount(): number {
-    return this.#queue.length + this.#growing.length
-  }
-
-  /** True while a lease waits for what other leases hold: who holds one and brings nothing is in the way. */
-  get arrivalsBlocked(): boolean {
-    return this.#overdraftOwner !== null && this.#growing.length > 0
+    return this.#queue.length + this.#ordinary.growing.length + this.#large.growing.length
   }
 
   /** True at once when there is room and nobody is to be served before; otherwise a promise that resolves when granted. */
@@ -102,33 +99,35 @@ export class Admission implements ListenerAdmission {
     this.#serve()
   }
 
-  /** Opens an empty lease. It must be closed or settled, whatever happens to its owner. */
-  lease(): Lease {
+  /** Opens an empty lease for at most so many bytes. It must be closed or settled, whatever happens to its owner. */
+  lease(bytesMax: number): Lease {
     this.#leaseCount += 1
-    return new Lease(this.#leaseCount, this.#leaseOwner)
+    const lane = bytesMax > LARGE_BODY_BYTES ? this.#large : this.#ordinary
+    return new Lease(this.#leaseCount, lane, this.#leaseOwner)
   }
 
   #grow(lease: Lease, bytes: number): true | Promise<void> {
-    if (this.#overdraftOwner === lease || (this.#growing.length === 0 && this.#fitsArriving(bytes))) {
+    const { growing, overdraftOwner } = lease.lane
+    if (overdraftOwner === lease || (growing.length === 0 && this.#fitsLane(lease.lane, bytes))) {
       this.#give(lease, bytes)
       return true
     }
     return new Promise((grant) => {
       lease.waiter = { bytes, grant }
-      const at = this.#growing.findIndex((other) => other.number > lease.number)
-      this.#growing.splice(at < 0 ? this.#growing.length : at, 0, lease)
+      const at = growing.findIndex((other) => other.number > lease.number)
+      growing.splice(at < 0 ? growing.length : at, 0, lease)
       this.#serve()
     })
   }
 
   #end(lease: Lease, settledBytes: number): void {
-    const { waiter } = lease
+    const { waiter, lane } = lease
     if (waiter !== null) {
-      this.#growing.splice(this.#growing.indexOf(lease), 1)
+      lane.growing.splice(lane.growing.indexOf(lease), 1)
       lease.waiter = null
     }
-    if (this.#overdraftOwner === lease) this.#overdraftOwner = null
-    this.#bytesArriving -= lease.bytes
+    if (lane.overdraftOwner === lease) lane.overdraftOwner = null
+    lane.bytesHeld -= lease.bytes
     this.#giveBack(lease.bytes)
     this.#bytesHeld += settledBytes
     lease.bytes = 0
@@ -138,18 +137,8 @@ export class Admission implements ListenerAdmission {
 
   /** Grants whatever can be granted now, growers first. */
   #serve(): void {
-    for (let lease = this.#growing[0]; lease !== undefined; lease = this.#growing[0]) {
-      const waiter = lease.waiter as Waiter // a lease is in the list only while it waits
-      if (!this.#fitsArriving(waiter.bytes)) {
-        // Room that whole requests take comes back by itself, only room that leases take may never do.
-        if (this.#growerIsNext() || this.#overdraftOwner !== null) break
-        this.#overdraftOwner = lease
-      }
-      this.#growing.shift()
-      lease.waiter = null
-      this.#give(lease, waiter.bytes)
-      waiter.grant()
-    }
+    this.#serveLane(this.#ordinary)
+    this.#serveLane(this.#large)
     if (this.#growerIsNext()) return
     for (let waiter = this.#queue.peek(); waiter !== undefined; waiter = this.#queue.peek()) {
       if (!this.#fits(waiter.bytes)) return
@@ -159,24 +148,41 @@ export class Admission implements ListenerAdmission {
     }
   }
 
+  #serveLane(lane: Lane): void {
+    const { growing } = lane
+    for (let lease = growing[0]; lease !== undefined; lease = growing[0]) {
+      const waiter = lease.waiter as Waiter // a lease is in the list only while it waits
+      if (!this.#fitsLane(lane, waiter.bytes)) {
+        // Room that whole requests take comes back by itself, only room that leases take may never do.
+        if (waitsForWholeRequests(lane) || lane.overdraftOwner !== null) return
+        // Or bodies would go over one after the other, each settled and not yet worked off.
+        if (this.#bytesHeld >= this.bytesMax) return
+        lane.overdraftOwner = lease
+      }
+      growing.shift()
+      lease.waiter = null
+      this.#give(lease, waiter.bytes)
+      waiter.grant()
+    }
+  }
+
   /** A grower waits for room that whole requests take: those that come later must not keep taking it. */
   #growerIsNext(): boolean {
-    const bytes = this.#growing[0]?.waiter?.bytes
-    return bytes !== undefined && this.#bytesArriving + bytes <= this.#arrivingBytesMax
+    return waitsForWholeRequests(this.#ordinary) || waitsForWholeRequests(this.#large)
   }
 
   #fits(bytes: number): boolean {
     return this.#bytesHeld === 0 || this.#bytesHeld + bytes <= this.bytesMax
   }
 
-  #fitsArriving(bytes: number): boolean {
+  #fitsLane(lane: Lane, bytes: number): boolean {
     if (this.#bytesHeld === 0) return true
-    return this.#bytesArriving + bytes <= this.#arrivingBytesMax && this.#bytesHeld + bytes <= this.bytesMax
+    return lane.bytesHeld + bytes <= lane.bytesMax && this.#bytesHeld + bytes <= this.bytesMax
   }
 
   #give(lease: Lease, bytes: number): void {
     this.#bytesHeld += bytes
-    this.#bytesArriving += bytes
+    lease.lane.bytesHeld += bytes
     lease.bytes += bytes
   }
 
@@ -185,6 +191,22 @@ export class Admission implements ListenerAdmission {
     if (bytes > this.#bytesHeld) throw new Error(`released ${bytes} of ${this.#bytesHeld} bytes held`)
     this.#bytesHeld -= bytes
   }
+}
+
+/** Leases that share one part of the budget. */
+interface Lane {
+  readonly bytesMax: number
+  bytesHeld: number
+  /** Leases with a growth that waits, oldest lease first: leases are numbered in order of creation. */
+  readonly growing: Lease[]
+  /** The one that may go over `bytesMax`. */
+  overdraftOwner: Lease | null
+}
+
+/** The lane itself has room for its first grower, the budget has not. */
+function waitsForWholeRequests(lane: Lane): boolean {
+  const bytes = lane.growing[0]?.waiter?.bytes
+  return bytes !== undefined && lane.bytesHeld + bytes <= lane.bytesMax
 }
 
 interface LeaseOwner {
@@ -199,16 +221,23 @@ export class Lease {
   bytes = 0
   /** The growth that waits, if any. Written by its Admission only. */
   waiter: Waiter | null = null
+  readonly lane: Lane
   #closed = false
   readonly #owner: LeaseOwner
 
-  constructor(number: number, owner: LeaseOwner) {
+  constructor(number: number, lane: Lane, owner: LeaseOwner) {
     this.number = number
+    this.lane = lane
     this.#owner = owner
   }
 
   get closed(): boolean {
     return this.#closed
+  }
+
+  /** True while others of its lane wait for what its leases hold: who holds one and brings nothing is in the way. */
+  get blocksOthers(): boolean {
+    return this.bytes > 0 && this.lane.overdraftOwner !== null && this.lane.growing.length > 0
   }
 
   /**

@@ -220,7 +220,7 @@ export class KafkaConnection implements ListenerConnection {
     const arrivedBytes = this.#splitter.receivedFrameBytes
     if (admission === undefined || arrivedBytes <= ARRIVAL_FREE_BYTES) return
     if (this.#waitsForAdmission || this.#waiting.length > 0 || this.#closed || this.#draining) return
-    if (this.#arriving === null) this.#arriving = admission.lease()
+    if (this.#arriving === null) this.#arriving = admission.lease(this.#splitter.pendingFrameBytes)
     const heldBytes = this.#arriving.bytes
     const granted = this.#arriving.cover(arrivedBytes, this.#splitter.pendingFrameBytes)
     if (granted !== true) this.#waitForAdmission(granted, { onGranted: () => {}, onTooLate: () => {} })
@@ -237,7 +237,7 @@ export class KafkaConnection implements ListenerConnection {
 
   /** Others wait for the memory that this frame holds, and it brings nothing, or next to nothing. */
   #isInTheWay(nowMs: number): boolean {
-    if (this.#arriving === null || this.#options.admission?.arrivalsBlocked !== true) return false
+    if (this.#arriving?.blocksOthers !== true) return false
     return nowMs - this.#arrivedSinceMs >= this.#options.limits.blockingFrameMsMax
   }
 

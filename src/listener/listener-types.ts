@@ -49,16 +49,17 @@ export const DEFAULT_LISTENER_LIMITS: ListenerLimits = {
  * exactly once, every lease closed or settled.
  */
 export interface ListenerAdmission {
-  /** True while frames that arrive wait for what unfinished frames hold. */
-  readonly arrivalsBlocked: boolean
   reserve(bytes: number): true | Promise<void>
   release(bytes: number): void
-  lease(): ListenerLease
+  /** For a frame of at most so many bytes. */
+  lease(bytesMax: number): ListenerLease
 }
 
 /** What admission holds for a frame that is still arriving. */
 export interface ListenerLease {
   readonly bytes: number
+  /** True while other frames wait for what this one and its like hold. */
+  readonly blocksOthers: boolean
   cover(arrivedBytes: number, bytesMax: number): true | Promise<void>
   settle(bytes: number): void
   close(): void

@@ -2,10 +2,11 @@
 
 import { connect } from 'node:net'
 import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { DiagnosticFields, Diagnostics } from '../../src/telemetry/diagnostics.ts'
 import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { eventually } from '../support/eventually.ts'
+import { allowedUnderAttack, p99OfRoundTrips } from '../support/round-trips.ts'
 import type { HttpFixture } from './http-fixture.ts'
 import { errorOf, head, rawExchange, startHttp } from './http-fixture.ts'
 
@@ -404,7 +405,77 @@ describe('with the default limits', () => {
   })
 })
 
+/** Sockets that each send these bytes and then say nothing; closed when the test is over. */
+async function silentClients(port: number, count: number, bytes: string | Buffer): Promise<void> {
+  const sockets = Array.from({ length: count }, () => connect({ host: '127.0.0.1', port }))
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+  })
+  await Promise.all(
+    sockets.map((socket) => {
+      socket.on('error', () => {})
+      return new Promise((sent) => socket.on('connect', () => socket.write(bytes, sent)))
+    }),
+  )
+}
+
+describe('H16: an honest client keeps its pace beside', () => {
+  test.each([
+    [
+      '64 clients that promise 16 MiB and send 1 KiB',
+      64,
+      head(POST, [LINES, 'Content-Length: 16777216']) + 'x'.repeat(1024),
+    ],
+    [
+      '64 clients that promise a chunk of 16 MiB and send 1 KiB',
+      64,
+      `${head(POST, [LINES, 'Transfer-Encoding: chunked'])}1000000\r\n${'x'.repeat(1024)}`,
+    ],
+    ['400 clients that stop in their headers', 400, 'POST /v1/streams/web HTT'],
+    [
+      '400 clients that stop in a body of 60 KB',
+      400,
+      head(POST, [LINES, 'Content-Length: 60000']) + 'x'.repeat(30_000),
+    ],
+  ])('%s', async (_, count, bytes) => {
+    const http = await startHttp()
+    const roundTrip = async () => {
+      const response = await fetch(http.url('web'), { method: 'POST', body: 'x'.repeat(16_000) })
+      expect(response.status).toBe(200)
+      await response.arrayBuffer()
+    }
+    await p99OfRoundTrips(50, roundTrip)
+    const before = await p99OfRoundTrips(150, roundTrip)
+
+    await silentClients(http.port, count, bytes)
+    await eventually('they are in', () => http.ingress.status().connectionCount > count)
+    const after = await p99OfRoundTrips(150, roundTrip)
+
+    expect(after).toBeLessThan(allowedUnderAttack(before))
+    expect(http.admission.bytesHeld).toBeLessThan(count * 8192)
+  })
+})
+
 describe('with small limits', () => {
+  test('H2: bodies that stop in the middle are 408 once others wait for what they hold, and not before', async () => {
+    const http = await startHttp({ admissionBytesMax: 4_000_000, limits: { blockingBodyMsMax: 60 } })
+    const stuck = Array.from({ length: 2 }, () =>
+      rawExchange(http.port, [head(POST, ['Content-Length: 2000000']), Buffer.alloc(400_000)], {
+        untilClosed: true,
+      }),
+    )
+    await eventually('both hold what they sent', () => http.admission.bytesHeld >= 800_000)
+    await new Promise((wake) => setTimeout(wake, 200))
+    expect(await http.rejected('slow_request')).toBe(0)
+    const honest = await Promise.all(
+      Array.from({ length: 3 }, () =>
+        fetch(http.url('web'), { method: 'POST', body: Buffer.alloc(900_000) }),
+      ),
+    )
+    expect(honest.map(({ status }) => status)).toEqual([200, 200, 200])
+    expect((await Promise.all(stuck)).map(({ status }) => status)).toContain(408)
+  })
+
   test('H2: headers slower than their limit are 408 and close', async () => {
     const http = await startHttp({ limits: { headersMsMax: 200 } })
     const answer = await rawExchange(http.port, ['POST /v1/str', 'eams/web HT'], {

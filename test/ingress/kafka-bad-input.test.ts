@@ -20,6 +20,7 @@ import { endTxnApi } from '../../src/wire/26-end-txn.ts'
 import { describeClusterApi } from '../../src/wire/60-describe-cluster.ts'
 import { decodeResponse, encodeRequestFrame } from '../../src/wire/frame.ts'
 import { eventually } from '../support/eventually.ts'
+import { allowedUnderAttack, p99OfRoundTrips } from '../support/round-trips.ts'
 import type { KafkaFixture } from './kafka-fixture.ts'
 import { batchOf, createStream, produce, produceOf, startKafka } from './kafka-fixture.ts'
 
@@ -581,6 +582,24 @@ test('S1: a thousand mutated requests, each on its own socket, end in an answer 
   expect(await kafka.rejected('handler-failed')).toBe(0)
   await eventually('every byte was given back', () => kafka.admission.bytesHeld === 0)
   expect((await produce(await kafka.client(), 'orders', batchOf(['ok']))).errorCode).toBe(0)
+})
+
+test('K31: 64 clients that declare 16 MiB and send 1 KiB do not slow down an honest producer', async () => {
+  const kafka = await startKafka()
+  const honest = await kafka.client()
+  await createStream(honest, 'orders')
+  const batch = batchOf(['x'.repeat(16_000)])
+  const roundTrip = async () =>
+    expect((await produce(honest, 'orders', Buffer.from(batch))).errorCode).toBe(0)
+  await p99OfRoundTrips(50, roundTrip)
+  const before = await p99OfRoundTrips(150, roundTrip)
+
+  const silent = await Promise.all(Array.from({ length: 64 }, () => kafka.client()))
+  for (const client of silent) client.write(framed(Buffer.alloc(1024), 16 * 1024 * 1024))
+  const after = await p99OfRoundTrips(150, roundTrip)
+
+  expect(after).toBeLessThan(allowedUnderAttack(before))
+  await eventually('none of it is held', () => kafka.admission.bytesHeld === 0)
 })
 
 describe('with small limits', () => {

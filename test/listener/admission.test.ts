@@ -1,7 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Lease } from '../../src/listener/admission.ts'
-import { Admission, ARRIVAL_FREE_BYTES, ARRIVAL_STEP_BYTES } from '../../src/listener/admission.ts'
+import {
+  Admission,
+  ARRIVAL_FREE_BYTES,
+  ARRIVAL_STEP_BYTES,
+  LARGE_BODY_BYTES,
+} from '../../src/listener/admission.ts'
 
 /** Whether a promise has settled, asked without waiting for anything but what is already due. */
 async function settled(promise: Promise<unknown> | true): Promise<boolean> {
@@ -43,9 +48,9 @@ describe('reservations', () => {
 
 describe('leases', () => {
   test('two unfinished bodies that hold the whole budget do not wait for each other for ever', async () => {
-    const admission = new Admission({ bytesMax: 200 })
-    const older = admission.lease()
-    const younger = admission.lease()
+    const admission = new Admission({ bytesMax: 400 })
+    const older = admission.lease(1000)
+    const younger = admission.lease(1000)
     expect(older.grow(50)).toBe(true)
     expect(younger.grow(50)).toBe(true)
     const youngerGrowth = younger.grow(20)
@@ -53,15 +58,15 @@ describe('leases', () => {
     // The younger asked first and took the one overdraft there is; the older waits until it is done.
     expect(await settled(youngerGrowth)).toBe(true)
     expect(await settled(olderGrowth)).toBe(false)
-    expect(admission.arrivalsBlocked).toBe(true)
+    expect(younger.blocksOthers).toBe(true)
     younger.close()
     expect(await settled(olderGrowth)).toBe(true)
-    expect(admission.arrivalsBlocked).toBe(false)
+    expect(older.blocksOthers).toBe(false)
   })
 
   test('the oldest of those waiting gets the overdraft next', async () => {
-    const admission = new Admission({ bytesMax: 200 })
-    const leases = [admission.lease(), admission.lease(), admission.lease()] as const
+    const admission = new Admission({ bytesMax: 400 })
+    const leases = [admission.lease(1000), admission.lease(1000), admission.lease(1000)] as const
     expect(leases[0].grow(40)).toBe(true)
     expect(leases[1].grow(40)).toBe(true)
     expect(leases[2].grow(20)).toBe(true)
@@ -76,11 +81,11 @@ describe('leases', () => {
   })
 
   test('a growth that waits is let go when its lease is closed, and holds nothing', async () => {
-    const admission = new Admission({ bytesMax: 20 })
-    const holder = admission.lease()
+    const admission = new Admission({ bytesMax: 40 })
+    const holder = admission.lease(1000)
     holder.grow(10)
     expect(await settled(holder.grow(5))).toBe(true)
-    const waiting = admission.lease()
+    const waiting = admission.lease(1000)
     const growth = waiting.grow(5)
     expect(await settled(growth)).toBe(false)
     waiting.close()
@@ -91,24 +96,24 @@ describe('leases', () => {
   })
 
   test('come before new reservations when they wait for what reservations hold, or those would take it for ever', async () => {
-    const admission = new Admission({ bytesMax: 200 })
-    expect(admission.reserve(150)).toBe(true)
-    const first = admission.lease()
+    const admission = new Admission({ bytesMax: 400 })
+    expect(admission.reserve(350)).toBe(true)
+    const first = admission.lease(1000)
     expect(first.grow(50)).toBe(true)
-    const growth = admission.lease().grow(50)
+    const growth = admission.lease(1000).grow(50)
     const reservation = admission.reserve(10)
     expect(await settled(growth)).toBe(false)
-    expect(admission.arrivalsBlocked).toBe(false) // nobody unfinished is in the way
+    expect(first.blocksOthers).toBe(false) // nobody unfinished is in the way
     admission.release(50)
     expect(await settled(growth)).toBe(true)
     expect(await settled(reservation)).toBe(false)
-    admission.release(100)
+    admission.release(300)
     expect(await settled(reservation)).toBe(true)
   })
 
   test('hold half of the budget at most, so that whole requests pass whatever clients leave unfinished', async () => {
-    const admission = new Admission({ bytesMax: 200 })
-    const unfinished = Array.from({ length: 50 }, () => admission.lease())
+    const admission = new Admission({ bytesMax: 400 })
+    const unfinished = Array.from({ length: 50 }, () => admission.lease(1000))
     for (const lease of unfinished) void lease.grow(10)
     for (let count = 0; count < 100; count += 1) {
       expect(admission.reserve(80)).toBe(true)
@@ -116,9 +121,18 @@ describe('leases', () => {
     }
   })
 
+  test('of bodies that can become large do not stop those of ordinary size', () => {
+    const admission = new Admission({ bytesMax: 64 * 1024 * 1024 })
+    const large = Array.from({ length: 64 }, () => admission.lease(16 * 1024 * 1024))
+    for (const lease of large) void lease.grow(1024 * 1024)
+    const ordinary = Array.from({ length: 16 }, () => admission.lease(1024 * 1024))
+    expect(ordinary.map((lease) => lease.grow(1024 * 1024))).toEqual(Array(16).fill(true))
+    expect(admission.bytesHeld).toBeLessThanOrEqual(33 * 1024 * 1024)
+  })
+
   test('cover what has arrived beyond what is free, a step ahead, and never more than can come', () => {
     const admission = new Admission({ bytesMax: 10_000_000 })
-    const lease = admission.lease()
+    const lease = admission.lease(1000)
     expect(lease.cover(ARRIVAL_FREE_BYTES, 1_000_000)).toBe(true)
     const free = lease.bytes
     expect(lease.cover(ARRIVAL_FREE_BYTES + 1, 1_000_000)).toBe(true)
@@ -134,9 +148,21 @@ describe('leases', () => {
     })
   })
 
+  test('do not go over the limit one after the other while nothing is worked off', async () => {
+    const admission = new Admission({ bytesMax: 400 })
+    const stalled = admission.lease(1000)
+    expect(stalled.grow(100)).toBe(true)
+    for (let count = 0; count < 20; count += 1) {
+      const lease = admission.lease(1000)
+      if (await settled(lease.grow(60))) lease.settle(60)
+    }
+    expect(admission.bytesHeld).toBeLessThanOrEqual(400 + 60)
+    expect(admission.waitingCount).toBeGreaterThan(0)
+  })
+
   test('that are settled are reservations: closing leaves them alone, releasing gives them back', () => {
-    const admission = new Admission({ bytesMax: 200 })
-    const lease = admission.lease()
+    const admission = new Admission({ bytesMax: 400 })
+    const lease = admission.lease(1000)
     lease.grow(30)
     lease.settle(40)
     lease.close()
@@ -159,7 +185,7 @@ test('small reservations pass a full budget and a queue when told so', async () 
  * on and released, or given up in the middle. Whatever the sizes and the order in which they move, every one of them must
  * finish, and the bytes held stay in bounds; and when some bodies never move again, whole requests still all finish.
  */
-test('any mix of bodies finishes, never holds more than the budget and one body, and stalled ones stop no whole request', async () => {
+test('any mix of bodies finishes, never holds more than the budget and one body of each lane, and stalled ones stop no whole request', async () => {
   const bodyBytesMax = 64
   const body = fc.record({
     kind: fc.constantFrom('whole', 'growing', 'stalled'),
@@ -187,12 +213,12 @@ test('any mix of bodies finishes, never holds more than the budget and one body,
           await myTurn()
           admission.release(bytes)
         }
-        const runGrowing = async ({ kind, steps, abandonAfter }: (typeof bodies)[number]) => {
-          const lease = admission.lease()
+        const runGrowing = async ({ kind, steps, abandonAfter }: (typeof bodies)[number], index: number) => {
+          const lease = admission.lease(index % 2 === 0 ? 1 : LARGE_BODY_BYTES + 1)
           if (kind === 'stalled') stalled.push(lease)
-          for (const [index, step] of steps.entries()) {
+          for (const [stepIndex, step] of steps.entries()) {
             const growth = lease.grow(step)
-            if (kind !== 'stalled' && index === abandonAfter) break // closes below, perhaps while the growth waits
+            if (kind !== 'stalled' && stepIndex === abandonAfter) break // closes below, perhaps while the growth waits
             await growth
             look()
             await myTurn()
@@ -208,9 +234,9 @@ test('any mix of bodies finishes, never holds more than the budget and one body,
         }
         const whole: Promise<void>[] = []
         const growing: Promise<void>[] = []
-        for (const one of bodies) {
+        for (const [index, one] of bodies.entries()) {
           if (one.kind === 'whole') whole.push(runWhole(one.steps.reduce((sum, step) => sum + step, 0)))
-          else growing.push(runGrowing(withStalled ? one : { ...one, kind: 'growing' }))
+          else growing.push(runGrowing(withStalled ? one : { ...one, kind: 'growing' }, index))
         }
         const finish = async (work: Promise<unknown>) => {
           let outcome = 'stuck'
@@ -227,10 +253,10 @@ test('any mix of bodies finishes, never holds more than the budget and one body,
           return outcome
         }
         expect(await finish(Promise.all(whole))).toBe('done')
-        // What the listeners do once `arrivalsBlocked` says so; without stalled bodies nothing needs it.
+        // What the listeners do once `blocksOthers` says so; without stalled bodies nothing needs it.
         for (const lease of stalled) lease.close()
         expect(await finish(Promise.all(growing))).toBe('done')
-        expect(heldMax).toBeLessThanOrEqual(bytesMax + bodyBytesMax)
+        expect(heldMax).toBeLessThanOrEqual(bytesMax + 2 * bodyBytesMax)
         expect(admission.bytesHeld).toBe(0)
         expect(admission.waitingCount).toBe(0)
       },

@@ -44,7 +44,9 @@ export interface RequestBody {
 /** Rejects with HttpRefusal or ClientGone, with nothing held any more. */
 export async function readBody(options: ReadBodyOptions): Promise<RequestBody> {
   const { request, admission, onAdmitted, clock, limits } = options
-  const lease = admission.lease()
+  // An unstated length, or what a compressed body inflates to, may come to the most there can be.
+  const isStated = options.contentLength !== null && options.encoding === null
+  const lease = admission.lease(isStated ? (options.contentLength ?? 0) : limits.bodyBytesMax)
   let reservedBytes = 0
   const reserve = async (bytes: number) => {
     const granted = admission.reserve(bytes)
@@ -60,7 +62,7 @@ export async function readBody(options: ReadBodyOptions): Promise<RequestBody> {
     await reserve(REQUEST_OVERHEAD_BYTES)
     if (request.destroyed) throw new ClientGone()
     onAdmitted()
-    const isInTheWay = () => lease.bytes > 0 && admission.arrivalsBlocked
+    const isInTheWay = () => lease.blocksOthers
     const source = new BodySource(request, { clock, limits, isInTheWay })
     const bytes = await collect(source, options, lease)
     if (lease.bytes > 0) {
