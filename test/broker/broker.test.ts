@@ -4,10 +4,13 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Diagnostics } from '../../src/telemetry/diagnostics.ts'
 import { fetchApi } from '../../src/wire/01-fetch.ts'
+import { metadataApi } from '../../src/wire/03-metadata.ts'
 import { findCoordinatorApi } from '../../src/wire/10-find-coordinator.ts'
 import { apiVersionsApi } from '../../src/wire/18-api-versions.ts'
+import { decodeResponse, encodeRequestFrame } from '../../src/wire/frame.ts'
 import { startTestBroker } from '../support/broker.ts'
 import { eventually } from '../support/eventually.ts'
+import { allowedUnderAttack, p99OfRoundTrips } from '../support/round-trips.ts'
 import {
   batchOf,
   connectTo,
@@ -149,7 +152,7 @@ describe('connections to the broker', () => {
   })
 
   it('end when a frame takes too long (K31) or the client never reads (K33)', async () => {
-    const broker = await startBroker({ listener: { frameMsMax: 50, writeStallMsMax: 100 } })
+    const broker = await startBroker({ listener: { frameMsMax: 400, writeStallMsMax: 100 } })
     const slow = await connectTo(broker)
     const deaf = await connectTo(broker)
     await createTopic(deaf)
@@ -171,6 +174,80 @@ describe('connections to the broker', () => {
       const text = await broker.metrics.getSingleMetricAsString('gophership_broker_rejected_total')
       return text.includes('frame-slow') && text.includes('write-')
     })
+  })
+
+  it('end when half a frame is followed by silence, or nothing ever comes (K31)', async () => {
+    const broker = await startBroker({ listener: { frameMsMax: 50, idleMsMax: 100 } })
+    const half = await connectTo(broker)
+    const silent = await connectTo(broker)
+
+    half.send(Buffer.concat([int32(16 * 1024 * 1024), Buffer.alloc(100)]))
+
+    await Promise.all([half.closed, silent.closed])
+    const text = await broker.metrics.getSingleMetricAsString('gophership_broker_rejected_total')
+    expect([text.includes('frame-slow'), text.includes('idle')]).toEqual([true, true])
+  })
+
+  it('that declare 16 MiB and send 1 KiB, 64 of them, do not slow down an honest producer (K31)', async () => {
+    const broker = await startBroker()
+    const honest = await connectTo(broker)
+    await createTopic(honest)
+    const batch = batchOf(['x'.repeat(16_000)])
+    const roundTrip = async () => expect((await produce(honest, Buffer.from(batch))).errorCode).toBe(0)
+    await p99OfRoundTrips(50, roundTrip)
+    const before = await p99OfRoundTrips(150, roundTrip)
+
+    const silent = await Promise.all(Array.from({ length: 64 }, () => connectTo(broker)))
+    for (const connection of silent)
+      connection.send(Buffer.concat([int32(16 * 1024 * 1024), Buffer.alloc(1024)]))
+    const after = await p99OfRoundTrips(150, roundTrip)
+
+    expect(after).toBeLessThan(allowedUnderAttack(before))
+  })
+
+  it('may carry a null, a long, or a broken client id, and any correlation id (K8)', async () => {
+    const connection = await connectTo(await startBroker())
+    const requestOf = (correlationId: number, clientId: string | null) =>
+      Buffer.concat(encodeRequestFrame(apiVersionsApi, 0, { correlationId, clientId }, {}))
+    const broken = requestOf(7, 'ab')
+    broken.fill(0xff, broken.length - 2)
+
+    for (const frame of [requestOf(-1, null), requestOf(-2147483648, 'x'.repeat(32_000)), broken])
+      connection.send(frame)
+
+    for (const expected of [-1, -2147483648, 7])
+      expect(decodeResponse(apiVersionsApi, 0, await connection.frame()).correlationId).toBe(expected)
+  })
+
+  it('get the same answers however their requests are cut, and 10,000 in one piece in order (K32)', async () => {
+    const connection = await connectTo(await startBroker())
+    const requestOf = (correlationId: number) =>
+      Buffer.concat(encodeRequestFrame(metadataApi, 9, { correlationId, clientId: 'cut' }, { topics: [] }))
+    for (let at = 1; at < requestOf(0).length; at += 1) {
+      connection.send(requestOf(at).subarray(0, at))
+      await new Promise((resolve) => setImmediate(resolve))
+      connection.send(requestOf(at).subarray(at))
+      expect(decodeResponse(metadataApi, 9, await connection.frame()).correlationId).toBe(at)
+    }
+
+    connection.send(Buffer.concat(Array.from({ length: 10_000 }, (_, index) => requestOf(index))))
+    const ids: number[] = []
+    while (ids.length < 10_000) ids.push((await connection.frame()).readInt32BE(0))
+
+    expect(ids).toEqual(Array.from({ length: 10_000 }, (_, index) => index))
+  })
+
+  it('are limited for each address (K35)', async () => {
+    const broker = await startBroker({ listener: { connectionsPerAddressMax: 1 } })
+    const first = await connectTo(broker)
+
+    const second = await connectTo(broker).catch(() => null)
+    await second?.closed
+
+    expect((await first.request(apiVersionsApi, 0, {})).errorCode).toBe(0)
+    expect(await broker.metrics.getSingleMetricAsString('gophership_broker_rejected_total')).toContain(
+      'connections-per-address-max',
+    )
   })
 
   it('are limited (K35)', async () => {
