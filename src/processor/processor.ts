@@ -32,6 +32,7 @@ import type { PartitionCounts, PartitionProgress } from './assigned-partition.ts
 import { AssignedPartition, NOTHING_COUNTED } from './assigned-partition.ts'
 import { EncoderPool } from './encoder-pool.ts'
 import type { OutputBatch } from './output-batch.ts'
+import type { Ticket } from './output-tracker.ts'
 import { PartitionEnricher } from './partition-enricher.ts'
 import type { ProcessorMetrics } from './processor-metrics.ts'
 import { openProcessorMetrics } from './processor-metrics.ts'
@@ -182,25 +183,27 @@ export class Processor {
     // The log was cut or cleaned below us: what was tracked is about offsets that are no more.
     if (chunk.fetchOffset < assigned.position) assigned.restartAt(chunk.fetchOffset)
     const { generation } = assigned
-    const ticket = assigned.tracker.begin(chunk.nextOffset)
     const sends: Promise<unknown>[] = []
-    const isCurrent = () => assigned.generation === generation && !assigned.isLeaving
-    let isWhole = false
+    const isCurrent = () => assigned.generation === generation
+    let ticket: Ticket | null = null
     assigned.isBusy = true
     try {
       let busySinceMs = this.#options.clock.monotonicMs()
-      for (let at = 0; at < chunk.records.length && isCurrent(); at += batchBytesAt(chunk.records, at)) {
+      let at = 0
+      while (at < chunk.records.length && isCurrent() && !assigned.isLeaving) {
         this.#enrichBatch(assigned, chunk.records, at)
+        at += batchBytesAt(chunk.records, at)
         await this.#sendOutputs(assigned, sends)
         if (this.#options.clock.monotonicMs() - busySinceMs > BUSY_MS_MAX) {
           await new Promise((resolve) => setImmediate(resolve))
           busySinceMs = this.#options.clock.monotonicMs()
         }
       }
-      isWhole = isCurrent()
-      if (isWhole) {
+      if (isCurrent()) {
+        // A partition that is being given up ends between two batches: what was enriched is not done again by its next owner.
+        if (at >= chunk.records.length) assigned.position = chunk.nextOffset
+        ticket = assigned.tracker.begin(assigned.position)
         assigned.enricher.flush()
-        assigned.position = chunk.nextOffset
         await this.#sendOutputs(assigned, sends)
       }
     } catch (error) {
@@ -212,7 +215,7 @@ export class Processor {
     // Not awaited: the next chunk is enriched while this one's outputs become durable.
     Promise.all(sends).then(
       () => {
-        if (!isWhole || assigned.generation !== generation) return
+        if (ticket === null || !isCurrent()) return
         assigned.tracker.complete(ticket)
         assigned.rewindCount = 0
       },

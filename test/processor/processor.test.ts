@@ -231,6 +231,33 @@ describe('Processor', () => {
     expect((await bodies()).toSorted()).toEqual(numbered(70).toSorted())
   })
 
+  it('does nothing twice when it gives a partition up in the middle of a chunk', async () => {
+    await cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    await cluster.ensureTopic(ENRICHED, { partitionCount: 2 })
+    const [batchCount, lineCount] = [80, 1_000]
+    for (let batch = 0; batch < batchCount; batch++)
+      await produce(VAULT, numbered(lineCount, batch * lineCount))
+    // Output that is not yet durable fills up, and holds the enrichment where it is.
+    gate.close()
+    const processor = await startProcessor()
+    await eventually(
+      'it is in the middle',
+      () => (processor.status().partitions.find(({ partition }) => partition === 0)?.position ?? 0) > 30_000,
+    )
+
+    // A new stream is a new assignment, for which all partitions are given up first.
+    await cluster.ensureTopic('raw-vault.other', { partitionCount: 2 })
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    gate.release()
+
+    await eventually('all are committed', async () => (await committed()) === batchCount * lineCount, {
+      withinMs: 20_000,
+    })
+    const found = await bodies()
+    expect(new Set(found).size).toBe(batchCount * lineCount)
+    expect(found).toHaveLength(batchCount * lineCount)
+  }, 60_000)
+
   it('goes on after the broker was away', async () => {
     await cluster.ensureTopic(VAULT, { partitionCount: 2 })
     await produce(VAULT, numbered(10))
