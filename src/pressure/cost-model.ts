@@ -1,0 +1,94 @@
+/**
+ * What work costs and how fast it arrives: running averages, updated by what the workers report. A tier's cost is the worker
+ * time that one record takes in it, all of it included, so that a slow sink or a busy machine shows as a higher cost.
+ *
+ * A tier that has not run yet is assumed to cost its share of one that has, as the defaults relate them: the planner must
+ * know what full would cost after a start under pressure.
+ */
+
+import { TIERS, type Tier } from './tiers.ts'
+
+/** What the workers did since the last report. */
+export interface WorkSample {
+  /** The time it covers. */
+  readonly elapsedMs: number
+  /** Records that came into the vault in that time. */
+  readonly arrivedRecordCount: number
+  readonly done: readonly {
+    readonly tier: Tier
+    readonly recordCount: number
+    /** Worker time spent on them, over all workers: two busy workers spend two ms in one. */
+    readonly busyMs: number
+  }[]
+}
+
+export interface CostModel {
+  /** Worker time for one record, microseconds; null until the tier has run. */
+  readonly measuredUs: Readonly<Record<Tier, number | null>>
+  /** Arrivals, records/s: over the last seconds, and over the last half minute. */
+  readonly arrivalRate: number
+  readonly arrivalRateSlow: number
+}
+
+export interface CostOptions {
+  /** Assumed costs until the first measurement, microseconds; only their ratios count after it. */
+  readonly assumedUs: Readonly<Record<Tier, number>>
+  /** Worker time after which a measurement has mostly replaced the older ones. */
+  readonly costTimeMs: number
+  /** The same for arrivals, in elapsed time, fast and slow. */
+  readonly arrivalTimeMs: number
+  readonly arrivalTimeSlowMs: number
+}
+
+export const DEFAULT_COST_OPTIONS: CostOptions = {
+  assumedUs: { full: 10, partial: 3, passthrough: 0.3 },
+  costTimeMs: 3_000,
+  arrivalTimeMs: 1_000,
+  arrivalTimeSlowMs: 30_000,
+}
+
+/** Before anything was measured. */
+export const NO_COSTS: CostModel = {
+  measuredUs: { full: null, partial: null, passthrough: null },
+  arrivalRate: 0,
+  arrivalRateSlow: 0,
+}
+
+/** No record is free: keeps capacities finite. */
+const COST_US_MIN = 0.001
+
+/** The model after one more report. Reports of no time, or with impossible numbers, change nothing. */
+export function observeWork(model: CostModel, sample: WorkSample, options: CostOptions): CostModel {
+  const measuredUs = { ...model.measuredUs }
+  for (const { tier, recordCount, busyMs } of sample.done) {
+    if (!(recordCount > 0) || !(busyMs > 0) || !Number.isFinite(busyMs)) continue
+    const foundUs = Math.max(COST_US_MIN, (busyMs * 1_000) / recordCount)
+    measuredUs[tier] = towards(measuredUs[tier] ?? foundUs, foundUs, busyMs, options.costTimeMs)
+  }
+  const { elapsedMs, arrivedRecordCount } = sample
+  if (!(elapsedMs > 0) || !(arrivedRecordCount >= 0)) return { ...model, measuredUs }
+  const rate = (arrivedRecordCount * 1_000) / elapsedMs
+  return {
+    measuredUs,
+    arrivalRate: towards(model.arrivalRate, rate, elapsedMs, options.arrivalTimeMs),
+    arrivalRateSlow: towards(model.arrivalRateSlow, rate, elapsedMs, options.arrivalTimeSlowMs),
+  }
+}
+
+/** Worker time for one record in a tier, microseconds: measured, or derived from the nearest tier that was. */
+export function costUs({ measuredUs }: CostModel, tier: Tier, { assumedUs }: CostOptions): number {
+  const own = measuredUs[tier]
+  if (own !== null) return own
+  const at = TIERS.indexOf(tier)
+  const byDistance = TIERS.toSorted(
+    (a, b) => Math.abs(TIERS.indexOf(a) - at) - Math.abs(TIERS.indexOf(b) - at),
+  )
+  const known = byDistance.find((other) => measuredUs[other] !== null)
+  const scale = known === undefined ? 1 : (measuredUs[known] ?? 0) / assumedUs[known]
+  return Math.max(COST_US_MIN, assumedUs[tier] * scale)
+}
+
+/** Exponential average: after `timeMs` of observation, 63 % of the way. */
+function towards(from: number, to: number, observedMs: number, timeMs: number): number {
+  return from + (to - from) * (1 - Math.exp(-observedMs / timeMs))
+}

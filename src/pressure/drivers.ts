@@ -1,0 +1,9 @@
+/** What can drive a tier below full, as the ledger and the ambient status name it: a sensor, or something that is none. */
+
+import { SENSOR_NAMES, type SensorName } from './sensors.ts'
+
+/** `drainSeconds` is the planner's own: the backlog would take too long at a denser tier. */
+export type Driver = 'none' | 'drainSeconds' | 'override' | 'emergency' | SensorName
+
+/** The order is part of the ambient status; `none` is 0. */
+export const DRIVERS: readonly Driver[] = ['none', 'drainSeconds', 'override', 'emergency', ...SENSOR_NAMES]

@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest'
+import type { CostModel } from '../../src/pressure/cost-model.ts'
+import { costUs, DEFAULT_COST_OPTIONS, NO_COSTS, observeWork } from '../../src/pressure/cost-model.ts'
+import type { PlanInput, PlannerOptions } from '../../src/pressure/planner.ts'
+import { fullPlan, planTier } from '../../src/pressure/planner.ts'
+
+const OPTIONS: PlannerOptions = {
+  ...DEFAULT_COST_OPTIONS,
+  lagObjectiveSeconds: 60,
+  objectiveShare: 0.9,
+  reactionMs: 1_000,
+  dwellMs: 20_000,
+}
+
+/** One worker does 1000 records a second in full, 4000 in partial, 100000 in passthrough. */
+const COSTS: CostModel = {
+  measuredUs: { full: 1_000, partial: 250, passthrough: 10 },
+  arrivalRate: 500,
+  arrivalRateSlow: 500,
+}
+const input = (changes: Partial<PlanInput> = {}): PlanInput => ({
+  backlogRecordCount: 0,
+  workerCount: 1,
+  ceiling: 'full',
+  nowMs: 0,
+  ...changes,
+})
+
+describe('the cost model', () => {
+  it('finds what a record costs from worker time, and what arrives from elapsed time', () => {
+    let costs = NO_COSTS
+    for (let second = 0; second < 60; second += 1) {
+      const done = [{ tier: 'full' as const, recordCount: 2_000, busyMs: 1_000 }]
+      costs = observeWork(costs, { elapsedMs: 1_000, arrivedRecordCount: 3_000, done }, DEFAULT_COST_OPTIONS)
+    }
+
+    expect(costUs(costs, 'full', DEFAULT_COST_OPTIONS)).toBeCloseTo(500, 6)
+    expect(costs.arrivalRate).toBeCloseTo(3_000, 3)
+    expect(costs.arrivalRateSlow).toBeGreaterThan(2_500)
+  })
+
+  it('assumes for a tier that never ran its share of one that did', () => {
+    const done = [{ tier: 'full' as const, recordCount: 100, busyMs: 100 }]
+    const costs = observeWork(NO_COSTS, { elapsedMs: 100, arrivedRecordCount: 0, done }, DEFAULT_COST_OPTIONS)
+
+    expect(costUs(costs, 'partial', DEFAULT_COST_OPTIONS)).toBeCloseTo(300, 6)
+    expect(costUs(costs, 'passthrough', DEFAULT_COST_OPTIONS)).toBeCloseTo(30, 6)
+    expect(costUs(NO_COSTS, 'full', DEFAULT_COST_OPTIONS)).toBe(DEFAULT_COST_OPTIONS.assumedUs.full)
+  })
+
+  it('is not moved by reports with impossible numbers', () => {
+    const done = [
+      { tier: 'full' as const, recordCount: 0, busyMs: 100 },
+      { tier: 'full' as const, recordCount: 10, busyMs: Number.NaN },
+      { tier: 'full' as const, recordCount: 10, busyMs: Number.POSITIVE_INFINITY },
+    ]
+
+    expect(observeWork(COSTS, { elapsedMs: 0, arrivedRecordCount: 5, done }, DEFAULT_COST_OPTIONS)).toEqual(
+      COSTS,
+    )
+    expect(observeWork(COSTS, { elapsedMs: 10, arrivedRecordCount: -5, done }, DEFAULT_COST_OPTIONS)).toEqual(
+      COSTS,
+    )
+  })
+})
+
+describe('the planner', () => {
+  it('stays at full density while the backlog drains in time, however fast more arrives', () => {
+    const flooded = { ...COSTS, arrivalRate: 4_000, arrivalRateSlow: 4_000 }
+
+    expect(planTier(fullPlan(0), flooded, input({ backlogRecordCount: 50_000 }), OPTIONS).tier).toBe('full')
+  })
+
+  it('steps down at once when full would miss the objective, to the densest tier that does not', () => {
+    const partial = planTier(fullPlan(0), COSTS, input({ backlogRecordCount: 54_000 }), OPTIONS)
+    const passthrough = planTier(fullPlan(0), COSTS, input({ backlogRecordCount: 216_000 }), OPTIONS)
+
+    expect(partial).toMatchObject({ tier: 'partial', limit: 'drain', isHeld: false })
+    expect(passthrough).toMatchObject({ tier: 'passthrough', limit: 'drain' })
+    expect(passthrough.drainSeconds).toEqual({ full: 216, partial: 54, passthrough: 2.16 })
+  })
+
+  it('reckons with what arrives before it takes effect', () => {
+    const backlog = input({ backlogRecordCount: 50_000 })
+
+    expect(planTier(fullPlan(0), { ...COSTS, arrivalRate: 3_900 }, backlog, OPTIONS).tier).toBe('full')
+    expect(planTier(fullPlan(0), { ...COSTS, arrivalRate: 4_100 }, backlog, OPTIONS).tier).toBe('partial')
+  })
+
+  it('drains with all its workers', () => {
+    const backlog = { backlogRecordCount: 100_000 }
+
+    expect(planTier(fullPlan(0), COSTS, input({ ...backlog, workerCount: 1 }), OPTIONS).tier).toBe('partial')
+    expect(planTier(fullPlan(0), COSTS, input({ ...backlog, workerCount: 2 }), OPTIONS).tier).toBe('full')
+  })
+
+  it('takes the thinnest tier when none would do', () => {
+    expect(planTier(fullPlan(0), COSTS, input({ backlogRecordCount: 1e9 }), OPTIONS).tier).toBe('passthrough')
+  })
+
+  it('never goes above the ceiling, and comes under it at once', () => {
+    const plan = planTier(fullPlan(0), COSTS, input({ ceiling: 'partial' }), OPTIONS)
+
+    expect(plan).toMatchObject({ tier: 'partial', limit: 'ceiling' })
+    const later = planTier(plan, COSTS, input({ ceiling: 'partial', nowMs: 100_000 }), OPTIONS)
+    expect(later).toMatchObject({ tier: 'partial', limit: 'ceiling', isHeld: false })
+  })
+
+  it('steps up after the dwell, over as many tiers as will do', () => {
+    const down = planTier(fullPlan(0), COSTS, input({ backlogRecordCount: 1e9 }), OPTIONS)
+    const held = planTier(down, COSTS, input({ nowMs: 19_999 }), OPTIONS)
+    const up = planTier(held, COSTS, input({ nowMs: 20_000 }), OPTIONS)
+
+    expect(held).toMatchObject({ tier: 'passthrough', isHeld: true, limit: 'drain' })
+    expect(up).toMatchObject({ tier: 'full', limit: 'none', isHeld: false })
+  })
+
+  it('does not step up where it could not stay for another dwell', () => {
+    const down = planTier(fullPlan(0), COSTS, input({ backlogRecordCount: 54_000 }), OPTIONS)
+    const flooded = { ...COSTS, arrivalRate: 3_000 }
+    const at = (backlogRecordCount: number, costs: CostModel) =>
+      planTier(down, costs, input({ backlogRecordCount, nowMs: 60_000 }), OPTIONS).tier
+
+    // 20 s at 2000 records/s more than full can do make 40 s of work: 14 s may be there already.
+    expect(at(15_000, flooded)).toBe('partial')
+    expect(at(13_000, flooded)).toBe('full')
+    expect(at(15_000, { ...flooded, arrivalRate: 100, arrivalRateSlow: 3_000 })).toBe('partial')
+  })
+})
