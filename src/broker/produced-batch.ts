@@ -14,6 +14,7 @@ import {
   maxTimestampAt,
   RECORD_BATCH_HEADER_BYTES,
 } from '../batch/record-batch.ts'
+import { RecordCursor } from '../batch/record-cursor.ts'
 import { validateRecords } from '../batch/validate-records.ts'
 import { isFailure } from '../core/errors.ts'
 import { KAFKA_ERROR } from '../wire/error-codes.ts'
@@ -31,6 +32,8 @@ export interface ProducedBatchLimits {
 export interface BatchProblem {
   readonly errorCode: number
   readonly message: string
+  /** The records to blame, by their place in the batch, when it is not the batch as a whole (KIP-467). */
+  readonly recordIndexes?: readonly number[]
 }
 
 /** Kafka's code for each batch failure. */
@@ -46,6 +49,8 @@ const NO_TIMESTAMP = -1
 /** The end of the year 9999: no clock says more, and time arithmetic stays exact below it. */
 const TIMESTAMP_MS_MAX = 253_402_300_799_999
 const ZSTD_SINCE_VERSION = 7
+/** Records named in one refusal; a batch with more of them is wrong throughout. */
+const BLAMED_RECORDS_MAX = 10_000
 
 /** Null when the batch may be appended as it is. Never throws for any bytes; memory is bounded by the options. */
 export function checkProducedBatch(records: Buffer | null, limits: ProducedBatchLimits): BatchProblem | null {
@@ -73,7 +78,32 @@ export function checkProducedBatch(records: Buffer | null, limits: ProducedBatch
     return null
   } catch (error) {
     if (!isBatchError(error)) throw error
-    return { errorCode: CODE_OF[error.code], message: error.message }
+    const problem = { errorCode: CODE_OF[error.code], message: error.message }
+    if (error.code !== 'GS_BATCH_INVALID' || !config.isCompacted) return problem
+    const recordIndexes = keylessRecords(records, limits)
+    return recordIndexes.length === 0 ? problem : { ...problem, recordIndexes }
+  }
+}
+
+/**
+ * Which records of a refused batch lack a key: clients tell those apart from their neighbours, which may be sent again.
+ * At most `BLAMED_RECORDS_MAX`; none when the batch cannot be read to its end, as then it is refused for that.
+ */
+function keylessRecords(records: Buffer, { options }: ProducedBatchLimits): number[] {
+  const cursor = new RecordCursor()
+  const keyless: number[] = []
+  try {
+    cursor.open(records, 0, {
+      inflatedBytesMax: options.batchInflatedBytesMax,
+      recordsMax: options.batchRecordsMax,
+    })
+    while (cursor.next()) {
+      if (cursor.keyStart === -1 && keyless.length < BLAMED_RECORDS_MAX) keyless.push(cursor.recordIndex)
+    }
+    return keyless
+  } catch (error) {
+    if (!isBatchError(error)) throw error
+    return []
   }
 }
 

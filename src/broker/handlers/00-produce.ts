@@ -34,6 +34,7 @@ interface PartitionResult {
   readonly baseOffset: number
   readonly logAppendTimeMs?: number
   readonly logStartOffset?: number
+  readonly recordErrors?: readonly { readonly batchIndex: number }[]
   readonly errorMessage?: string
 }
 
@@ -123,7 +124,9 @@ function appendTo(
   if (problem !== null) {
     const errorCode =
       problem.errorCode === KAFKA_ERROR.CORRUPT_MESSAGE ? damageCode(call, request) : problem.errorCode
-    return refused(request.index, errorCode, problem.message)
+    const result = refused(request.index, errorCode, problem.message)
+    if (problem.recordIndexes === undefined) return result
+    return { ...result, recordErrors: problem.recordIndexes.map((batchIndex) => ({ batchIndex })) }
   }
   // checkProducedBatch refuses null.
   const batch = request.records as Buffer

@@ -418,6 +418,22 @@ describe('bytes that are not one good batch', () => {
     expect((await produce(connection, batchOf(['a'], { keys: ['k'] }))).errorCode).toBe(0)
   })
 
+  it('name the records that lack the key a compacted topic needs, so that the others can be sent again', async () => {
+    const connection = await connectTo(await startBroker())
+    await createTopic(connection, 'orders', { configs: { 'cleanup.policy': 'compact' } })
+    const encoder = new BatchEncoder({ bytesMax: 1024 })
+    encoder.start()
+    for (const key of ['a', null, 'b', null]) {
+      encoder.append(NOW_MS, key === null ? null : Buffer.from(key), Buffer.from('v'))
+    }
+
+    const refused = await produce(connection, Buffer.from(encoder.finish()))
+
+    expect(refused.errorCode).toBe(KAFKA_ERROR.INVALID_RECORD)
+    expect(refused.recordErrors.map(({ batchIndex }) => batchIndex)).toEqual([1, 3])
+    expect(refused.errorMessage).toContain('needs a key')
+  })
+
   it('that are damaged the same way three times running end the retries of the client', async () => {
     const connection = await connectTo(await startBroker())
     await createTopic(connection)
