@@ -1,6 +1,8 @@
 /**
  * FindCoordinator, versions 0–5; several keys from 4 on. This node coordinates every group. Offered from 0 because
- * librdkafka compresses with lz4 only then. Not supported: transaction coordinators, answered COORDINATOR_NOT_AVAILABLE.
+ * librdkafka compresses with lz4 only then. Not supported: transaction coordinators, answered
+ * TRANSACTIONAL_ID_AUTHORIZATION_FAILED as InitProducerId is, which clients report at once; any retriable code would have
+ * them ask until they time out. Other kinds of key (share groups) are answered INVALID_REQUEST, as Kafka does.
  */
 
 import { findCoordinatorApi } from '../../wire/10-find-coordinator.ts'
@@ -16,6 +18,7 @@ type Request = RequestOf<typeof findCoordinatorApi>
 type Response = ResponseInputOf<typeof findCoordinatorApi>
 
 const KEY_TYPE_GROUP = 0
+const KEY_TYPE_TRANSACTION = 1
 const KEYS_SINCE_VERSION = 4
 
 function handle(request: Request, call: Call): Response {
@@ -25,8 +28,12 @@ function handle(request: Request, call: Call): Response {
 
 function locate(keyType: number, call: Call) {
   if (keyType !== KEY_TYPE_GROUP) {
+    const errorCode =
+      keyType === KEY_TYPE_TRANSACTION
+        ? KAFKA_ERROR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+        : KAFKA_ERROR.INVALID_REQUEST
     const errorMessage = 'only consumer groups have a coordinator here'
-    return { errorCode: KAFKA_ERROR.COORDINATOR_NOT_AVAILABLE, errorMessage, nodeId: -1, host: '', port: -1 }
+    return { errorCode, errorMessage, nodeId: -1, host: '', port: -1 }
   }
   return {
     errorCode: KAFKA_ERROR.NONE,

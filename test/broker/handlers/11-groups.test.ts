@@ -110,12 +110,14 @@ describe('FindCoordinator', () => {
     expect(coordinators[9_999]).toMatchObject({ key: 'group-9999', errorCode: 0, nodeId: 1 })
   })
 
-  it('has no coordinator for transactions', async () => {
+  it('has no coordinator for transactions, which a client is told in a code that it does not repeat', async () => {
     const connection = await connectTo(await startBroker())
 
-    const answer = await connection.request(findCoordinatorApi, 1, { key: 'tx', keyType: 1 })
+    const transaction = await connection.request(findCoordinatorApi, 1, { key: 'tx', keyType: 1 })
+    const share = await connection.request(findCoordinatorApi, 5, { coordinatorKeys: ['g:t:0'], keyType: 2 })
 
-    expect(answer.errorCode).toBe(KAFKA_ERROR.COORDINATOR_NOT_AVAILABLE)
+    expect(transaction.errorCode).toBe(KAFKA_ERROR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    expect(share.coordinators[0]?.errorCode).toBe(KAFKA_ERROR.INVALID_REQUEST)
   })
 })
 
