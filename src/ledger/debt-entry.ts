@@ -33,7 +33,7 @@ export interface DebtPartition {
 export interface DebtReason {
   /** The zone of pressure when the debt was opened. */
   readonly zone: (typeof DEBT_ZONES)[number]
-  /** The sensor, or the order, that drove it: `lagSeconds`, `drainSeconds`, `emergency`. */
+  /** The sensor, or the order, that drove it: `lagSeconds`, `waitSeconds`, `emergency`. */
   readonly driver: string
 }
 

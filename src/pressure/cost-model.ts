@@ -25,9 +25,8 @@ export interface WorkSample {
 export interface CostModel {
   /** Worker time for one record, microseconds; null until the tier has run. */
   readonly measuredUs: Readonly<Record<Tier, number | null>>
-  /** Arrivals, records/s: over the last seconds, and over the last half minute. */
+  /** Arrivals of late, records/s. */
   readonly arrivalRate: number
-  readonly arrivalRateSlow: number
 }
 
 export interface CostOptions {
@@ -35,23 +34,20 @@ export interface CostOptions {
   readonly assumedUs: Readonly<Record<Tier, number>>
   /** Worker time after which a measurement has mostly replaced the older ones. */
   readonly costTimeMs: number
-  /** The same for arrivals, in elapsed time, fast and slow. */
+  /** The same for arrivals, in elapsed time. */
   readonly arrivalTimeMs: number
-  readonly arrivalTimeSlowMs: number
 }
 
 export const DEFAULT_COST_OPTIONS: CostOptions = {
   assumedUs: { full: 10, partial: 3, passthrough: 0.3 },
   costTimeMs: 3_000,
   arrivalTimeMs: 1_000,
-  arrivalTimeSlowMs: 30_000,
 }
 
 /** Before anything was measured. */
 export const NO_COSTS: CostModel = {
   measuredUs: { full: null, partial: null, passthrough: null },
   arrivalRate: 0,
-  arrivalRateSlow: 0,
 }
 
 /** No record is free: keeps capacities finite. */
@@ -71,7 +67,6 @@ export function observeWork(model: CostModel, sample: WorkSample, options: CostO
   return {
     measuredUs,
     arrivalRate: towards(model.arrivalRate, rate, elapsedMs, options.arrivalTimeMs),
-    arrivalRateSlow: towards(model.arrivalRateSlow, rate, elapsedMs, options.arrivalTimeSlowMs),
   }
 }
 

@@ -8,6 +8,7 @@
  * the planner would do is worked out in every case, so that the automatic goes on from the present when an order ends.
  */
 
+import { type ArrivalHistory, noArrivals, recordArrivals } from './arrivals.ts'
 import { type CostModel, DEFAULT_COST_OPTIONS, NO_COSTS, observeWork, type WorkSample } from './cost-model.ts'
 import type { Driver } from './drivers.ts'
 import { explainPressure, explainTier } from './explain.ts'
@@ -29,14 +30,13 @@ export interface DecisionOptions extends ZoneOptions, PlannerOptions {
   readonly observeOnly: boolean
 }
 
-/** The dwell is a third of the objective: short enough to give back density, long enough that no load makes it flap. */
 export const DEFAULT_DECISION_OPTIONS: DecisionOptions = {
   ...DEFAULT_COST_OPTIONS,
   thresholds: DEFAULT_THRESHOLDS,
   exitScores: { yellow: 30, red: 60 },
-  dwellMs: 20_000,
+  dwellMs: 5_000,
   lagObjectiveSeconds: 60,
-  objectiveShare: 0.9,
+  objectiveShare: 0.95,
   reactionMs: 1_000,
   observeOnly: false,
 }
@@ -54,6 +54,7 @@ export interface DecisionState {
   readonly strain: ZoneState
   readonly plan: Plan
   readonly costs: CostModel
+  readonly arrivals: ArrivalHistory
 }
 
 export interface Decision {
@@ -79,7 +80,13 @@ export interface Decision {
 /** Green, full density, nothing measured. */
 export function startDecisions(now: Instant): DecisionState {
   const calm = calmZone(now.monotonicMs)
-  return { lag: calm, strain: calm, plan: fullPlan(now.monotonicMs), costs: NO_COSTS }
+  return {
+    lag: calm,
+    strain: calm,
+    plan: fullPlan(now.monotonicMs),
+    costs: NO_COSTS,
+    arrivals: noArrivals(now.monotonicMs),
+  }
 }
 
 /** The next decision, and the state from which to take the one after it. */
@@ -97,7 +104,10 @@ export function decide(
   const strain = advanceZone(state.strain, worstStrain, nowMs, options)
   const ceiling = ceilingOf(lag.zone, strain.zone)
   const costs = observeWork(state.costs, input.work, options)
-  const plan = planTier(state.plan, costs, { backlogRecordCount, workerCount, ceiling, nowMs }, options)
+  const { arrivedRecordCount } = input.work
+  const arrivals = recordArrivals(state.arrivals, { arrivedRecordCount, backlogRecordCount, nowMs })
+  const planInput = { arrivals, backlogRecordCount, workerCount, ceiling, nowMs }
+  const plan = planTier(state.plan, costs, planInput, options)
 
   const worst = (worstStrain?.score ?? -1) > (worstLag?.score ?? -1) ? worstStrain : worstLag
   const leading = leadingZone(lag, strain)
@@ -116,7 +126,7 @@ export function decide(
     pressureText: explainPressure({ zone: leading, worst, now, ...options }),
     tierText: explainTier({ tier, cause, plan, limiting, nowMs, ...input, ...options }),
   }
-  return { state: { lag, strain, plan, costs }, decision }
+  return { state: { lag, strain, plan, costs, arrivals }, decision }
 }
 
 /** Red allows nothing but passthrough. Yellow strain allows partial; yellow lag leaves the tier to the planner. */
@@ -151,6 +161,6 @@ function lastWord(
 function driverOf(cause: DecisionCause, plan: Plan, limiting: ZoneState, worst: ScoredSensor | null): Driver {
   if (cause === 'emergency' || cause === 'override') return cause
   if (cause === 'ceiling') return limiting.cause?.name ?? 'none'
-  if (cause === 'planner' && plan.tier !== 'full') return 'drainSeconds'
+  if (cause === 'planner' && plan.tier !== 'full') return 'waitSeconds'
   return worst?.name ?? 'none'
 }

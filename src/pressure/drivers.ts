@@ -2,8 +2,8 @@
 
 import { SENSOR_NAMES, type SensorName } from './sensors.ts'
 
-/** `drainSeconds` is the planner's own: the backlog would take too long at a denser tier. */
-export type Driver = 'none' | 'drainSeconds' | 'override' | 'emergency' | SensorName
+/** `waitSeconds` is the planner's own: records would wait too long in a denser tier. */
+export type Driver = 'none' | 'waitSeconds' | 'override' | 'emergency' | SensorName
 
 /** The order is part of the ambient status; `none` is 0. */
-export const DRIVERS: readonly Driver[] = ['none', 'drainSeconds', 'override', 'emergency', ...SENSOR_NAMES]
+export const DRIVERS: readonly Driver[] = ['none', 'waitSeconds', 'override', 'emergency', ...SENSOR_NAMES]

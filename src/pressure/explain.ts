@@ -49,13 +49,12 @@ export interface TierFacts {
   /** The zone that the ceiling comes from. */
   readonly limiting: ZoneState
   readonly orders: Orders
-  readonly backlogRecordCount: number
   readonly lagObjectiveSeconds: number
   readonly dwellMs: number
   readonly nowMs: number
 }
 
-/** `partial: full would take 71 s for 1420000 records, objective 60 s`. */
+/** `partial: in full, records would wait 71 s, objective 60 s`. */
 export function explainTier(facts: TierFacts): string {
   const { tier, cause, orders } = facts
   if (cause === 'emergency') return `${tier}: emergency, ${orders.emergency?.reason}`
@@ -68,21 +67,19 @@ export function explainTier(facts: TierFacts): string {
 }
 
 function explainPlan({ plan, limiting, ...facts }: TierFacts): string {
-  const { tier, drainSeconds } = plan
+  const { tier, waitSeconds } = plan
   const objective = `objective ${formatSeconds(facts.lagObjectiveSeconds)}`
-  const records = `${facts.backlogRecordCount} records`
-  if (plan.limit === 'none')
-    return `${tier}: ${records} drain in ${formatSeconds(drainSeconds[tier])}, ${objective}`
+  if (plan.limit === 'none') return `${tier}: records wait ${formatSeconds(waitSeconds[tier])}, ${objective}`
   if (plan.isHeld) {
     const leftMs = facts.dwellMs - (facts.nowMs - plan.sinceMs)
-    return `${tier}: held for another ${formatSeconds(leftMs / 1_000)}, ${records} would drain denser by now`
+    return `${tier}: held for another ${formatSeconds(leftMs / 1_000)}, then denser`
   }
   if (plan.limit === 'ceiling') {
     const { zone, cause } = limiting
     return `${tier}: all that ${zone} allows${cause === null ? '' : `, by ${cause.name} ${formatReading(cause.value)}`}`
   }
   const denser = TIERS[TIERS.indexOf(tier) - 1] ?? 'full'
-  return `${tier}: ${denser} would take ${formatSeconds(drainSeconds[denser])} for ${records}, ${objective}`
+  return `${tier}: in ${denser}, records would wait ${formatSeconds(waitSeconds[denser])}, ${objective}`
 }
 
 /** Three digits, or all of a whole number. */

@@ -86,9 +86,11 @@ describe('the ambient status', () => {
 
     writer.setEmergency(true)
     const during = reader.read()
+    const tierDuring = reader.tier
     writer.setEmergency(false)
 
     expect(during).toEqual({ ...PRESSED, tier: 'passthrough', cause: 'emergency', driver: 'emergency' })
+    expect(tierDuring).toBe('passthrough')
     expect(reader.read()).toEqual(PRESSED)
   })
 

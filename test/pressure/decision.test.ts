@@ -48,7 +48,7 @@ describe('a decision', () => {
 
     expect(decision).toMatchObject({ tier: 'full', cause: 'planner', zone: 'green', ceiling: 'full' })
     expect(decision.pressureText).toBe('green: highest is lagSeconds 1 < 15')
-    expect(decision.tierText).toBe('full: 0 records drain in 0 s, objective 60 s')
+    expect(decision.tierText).toBe('full: records wait 0 s, objective 60 s')
   })
 
   it('says that it knows nothing when no sensor does', () => {
@@ -87,38 +87,38 @@ describe('a decision', () => {
     })
   })
 
-  it('names the drain time when the planner sheds before any sensor is hard pressed', () => {
+  it('names the wait when the planner sheds before any sensor is hard pressed', () => {
     const decision = decided([[1_000, input({ backlogRecordCount: 71_000 })]])
 
     expect(decision).toMatchObject({
       tier: 'partial',
       cause: 'planner',
-      driver: 'drainSeconds',
+      driver: 'waitSeconds',
       zone: 'green',
     })
-    expect(decision.tierText).toBe('partial: full would take 71 s for 71000 records, objective 60 s')
+    expect(decision.tierText).toBe('partial: in full, records would wait 72 s, objective 60 s')
   })
 
   it('tells how a zone is held and when it is left', () => {
     const decision = decided([
       [1_000, input({ readings: { lagSeconds: 84 } })],
-      [9_000, input({ readings: { lagSeconds: 3 } })],
-      [14_000, input({ readings: { lagSeconds: 2.5 } })],
+      [3_000, input({ readings: { lagSeconds: 3 } })],
+      [5_000, input({ readings: { lagSeconds: 2.5 } })],
     ])
 
     expect(decision.pressureText).toBe(
-      'red: held since 2026-01-31T12:00:01.000Z, last for lagSeconds 84 ≥ 60; now lagSeconds 2.5, yellow in 15 s',
+      'red: held since 2026-01-31T12:00:01.000Z, last for lagSeconds 84 ≥ 60; now lagSeconds 2.5, yellow in 3 s',
     )
   })
 
   it('tells that a tier is held for its dwell', () => {
     const decision = decided([
       [1_000, input({ backlogRecordCount: 71_000 })],
-      [9_000, input({ backlogRecordCount: 10 })],
+      [4_000, input({ backlogRecordCount: 10 })],
     ])
 
-    expect(decision).toMatchObject({ tier: 'partial', driver: 'drainSeconds' })
-    expect(decision.tierText).toBe('partial: held for another 12 s, 10 records would drain denser by now')
+    expect(decision).toMatchObject({ tier: 'partial', driver: 'waitSeconds' })
+    expect(decision.tierText).toBe('partial: held for another 2 s, then denser')
   })
 
   it('takes the score from the worst sensor of both families', () => {
@@ -133,9 +133,9 @@ describe('a decision', () => {
     const steps: [number, DecisionInput][] = [[0, input({ readings: { residentMemory: 0.95 } })]]
     for (let second = 1; second <= 70; second += 1) steps.push([second * 1_000, calm])
 
-    expect(decided(steps.slice(0, 21))).toMatchObject({ zone: 'red', tier: 'passthrough' })
-    expect(decided(steps.slice(0, 22))).toMatchObject({ zone: 'yellow', tier: 'partial' })
-    expect(decided(steps)).toMatchObject({ zone: 'green', tier: 'full', zoneHeldMs: 29_000 })
+    expect(decided(steps.slice(0, 6))).toMatchObject({ zone: 'red', tier: 'passthrough' })
+    expect(decided(steps.slice(0, 7))).toMatchObject({ zone: 'yellow', tier: 'partial' })
+    expect(decided(steps)).toMatchObject({ zone: 'green', tier: 'full', zoneHeldMs: 59_000 })
   })
 })
 

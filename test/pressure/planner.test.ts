@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { noArrivals, projectWait, recordArrivals } from '../../src/pressure/arrivals.ts'
 import type { CostModel } from '../../src/pressure/cost-model.ts'
 import { costUs, DEFAULT_COST_OPTIONS, NO_COSTS, observeWork } from '../../src/pressure/cost-model.ts'
 import type { PlanInput, PlannerOptions } from '../../src/pressure/planner.ts'
@@ -16,9 +17,9 @@ const OPTIONS: PlannerOptions = {
 const COSTS: CostModel = {
   measuredUs: { full: 1_000, partial: 250, passthrough: 10 },
   arrivalRate: 500,
-  arrivalRateSlow: 500,
 }
 const input = (changes: Partial<PlanInput> = {}): PlanInput => ({
+  arrivals: noArrivals(0),
   backlogRecordCount: 0,
   workerCount: 1,
   ceiling: 'full',
@@ -36,7 +37,6 @@ describe('the cost model', () => {
 
     expect(costUs(costs, 'full', DEFAULT_COST_OPTIONS)).toBeCloseTo(500, 6)
     expect(costs.arrivalRate).toBeCloseTo(3_000, 3)
-    expect(costs.arrivalRateSlow).toBeGreaterThan(2_500)
   })
 
   it('assumes for a tier that never ran its share of one that did', () => {
@@ -64,9 +64,52 @@ describe('the cost model', () => {
   })
 })
 
+describe('the projected wait', () => {
+  it('is that of the newest record while the backlog came just now', () => {
+    const history = recordArrivals(noArrivals(0), {
+      arrivedRecordCount: 100,
+      backlogRecordCount: 100,
+      nowMs: 10,
+    })
+
+    const wait = projectWait(history, { backlogRecordCount: 100, nowMs: 10 }, { secondsPerRecord: 0.1 })
+
+    expect(wait).toBe(10)
+  })
+
+  it('counts what the end of a burst has waited already', () => {
+    let history = recordArrivals(noArrivals(0), {
+      arrivedRecordCount: 1_000,
+      backlogRecordCount: 1_000,
+      nowMs: 1_000,
+    })
+    history = recordArrivals(history, { arrivedRecordCount: 100, backlogRecordCount: 900, nowMs: 11_000 })
+
+    // 800 of the burst are left and have waited 10 s; the 100 after them come last but waited nothing.
+    const wait = projectWait(history, { backlogRecordCount: 900, nowMs: 11_000 }, { secondsPerRecord: 0.1 })
+
+    expect(wait).toBe(90)
+    const slow = projectWait(history, { backlogRecordCount: 900, nowMs: 11_000 }, { secondsPerRecord: 0.01 })
+    expect(slow).toBe(18)
+  })
+
+  it('remembers only what still waits, and never more than its limit', () => {
+    let history = noArrivals(0)
+    for (let second = 1; second <= 5_000; second += 1) {
+      const backlogRecordCount = second * 10
+      history = recordArrivals(history, { arrivedRecordCount: 10, backlogRecordCount, nowMs: second * 1_000 })
+    }
+    const standing = history.length
+    history = recordArrivals(history, { arrivedRecordCount: 0, backlogRecordCount: 0, nowMs: 5_001_000 })
+
+    expect(standing).toBeLessThanOrEqual(256)
+    expect(history.length).toBe(1)
+  })
+})
+
 describe('the planner', () => {
   it('stays at full density while the backlog drains in time, however fast more arrives', () => {
-    const flooded = { ...COSTS, arrivalRate: 4_000, arrivalRateSlow: 4_000 }
+    const flooded = { ...COSTS, arrivalRate: 4_000 }
 
     expect(planTier(fullPlan(0), flooded, input({ backlogRecordCount: 50_000 }), OPTIONS).tier).toBe('full')
   })
@@ -75,9 +118,9 @@ describe('the planner', () => {
     const partial = planTier(fullPlan(0), COSTS, input({ backlogRecordCount: 54_000 }), OPTIONS)
     const passthrough = planTier(fullPlan(0), COSTS, input({ backlogRecordCount: 216_000 }), OPTIONS)
 
-    expect(partial).toMatchObject({ tier: 'partial', limit: 'drain', isHeld: false })
-    expect(passthrough).toMatchObject({ tier: 'passthrough', limit: 'drain' })
-    expect(passthrough.drainSeconds).toEqual({ full: 216, partial: 54, passthrough: 2.16 })
+    expect(partial).toMatchObject({ tier: 'partial', limit: 'wait', isHeld: false })
+    expect(passthrough).toMatchObject({ tier: 'passthrough', limit: 'wait' })
+    expect(passthrough.waitSeconds).toEqual({ full: 216, partial: 54, passthrough: 2.16 })
   })
 
   it('reckons with what arrives before it takes effect', () => {
@@ -111,7 +154,7 @@ describe('the planner', () => {
     const held = planTier(down, COSTS, input({ nowMs: 19_999 }), OPTIONS)
     const up = planTier(held, COSTS, input({ nowMs: 20_000 }), OPTIONS)
 
-    expect(held).toMatchObject({ tier: 'passthrough', isHeld: true, limit: 'drain' })
+    expect(held).toMatchObject({ tier: 'passthrough', isHeld: true, limit: 'wait' })
     expect(up).toMatchObject({ tier: 'full', limit: 'none', isHeld: false })
   })
 
@@ -119,11 +162,15 @@ describe('the planner', () => {
     const down = planTier(fullPlan(0), COSTS, input({ backlogRecordCount: 54_000 }), OPTIONS)
     const flooded = { ...COSTS, arrivalRate: 3_000 }
     const at = (backlogRecordCount: number, costs: CostModel) =>
-      planTier(down, costs, input({ backlogRecordCount, nowMs: 60_000 }), OPTIONS).tier
+      planTier(
+        down,
+        costs,
+        input({ arrivals: noArrivals(60_000), backlogRecordCount, nowMs: 60_000 }),
+        OPTIONS,
+      ).tier
 
     // 20 s at 2000 records/s more than full can do make 40 s of work: 14 s may be there already.
     expect(at(15_000, flooded)).toBe('partial')
     expect(at(13_000, flooded)).toBe('full')
-    expect(at(15_000, { ...flooded, arrivalRate: 100, arrivalRateSlow: 3_000 })).toBe('partial')
   })
 })
