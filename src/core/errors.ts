@@ -25,9 +25,11 @@ export const ERROR_CODES = {
   GS_KAFKA_UNSUPPORTED: 'A Kafka broker does not offer an API or version that is needed.',
   GS_KAFKA_QUEUE_FULL: 'The bounded queue of batches on their way to Kafka has no room.',
   GS_TOPOLOGY_INVALID: 'A declared topology that cannot run.',
-  GS_LEDGER_CONFLICT: 'A booking of debt that contradicts the ledger: owed twice, or settled though not owed.',
+  GS_LEDGER_CONFLICT:
+    'A booking of debt that contradicts the ledger: owed twice, or settled though not owed.',
   GS_LEDGER_CORRUPT: 'A record of the ledger that does not follow its format.',
   GS_LEDGER_VERSION: 'A record of the ledger written by a newer version than this one.',
+  GS_TRACE_INVALID: 'A recorded arrival trace that cannot be simulated.',
   GS_ADMIN_UNREACHABLE: 'The admin port of a running GopherShip did not answer.',
   GS_LISTEN_FAILED: 'An address or port could not be listened on.',
   GS_THREAD_FAILED: 'A worker thread stopped without being asked to.',
