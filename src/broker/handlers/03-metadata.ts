@@ -3,13 +3,14 @@
  *
  * A topic that does not exist is created before the answer when both the broker and the request (from 4 on) allow it,
  * so that the client never has to ask twice. Departures: at most `CREATED_PER_REQUEST_MAX` topics are created by one
- * request, the rest is answered UNKNOWN_TOPIC_OR_PARTITION; authorized operations are not reported.
+ * request, the rest is answered UNKNOWN_TOPIC_OR_PARTITION.
  */
 
 import { metadataApi } from '../../wire/03-metadata.ts'
 import type { RequestOf, ResponseInputOf } from '../../wire/api.ts'
 import { KAFKA_ERROR } from '../../wire/error-codes.ts'
 import { isZeroUuid } from '../../wire/fields.ts'
+import { CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, TOPIC_OPERATIONS } from '../authorized-operations.ts'
 import { LEADER_EPOCH, NODE_ID } from '../broker-context.ts'
 import type { Topic } from '../topics/topic.ts'
 import { isInternalTopic, topicNameProblem } from '../topics/topic-name.ts'
@@ -28,14 +29,24 @@ const CREATED_PER_REQUEST_MAX = 100
 async function handle(request: Request, call: Call): Promise<Response> {
   const { broker, connection } = call
   const { host, port } = broker.endpointFor(connection)
+  const topics = asksForAll(request, call)
+    ? allTopics(call)
+    : await askedTopics(request.topics ?? [], request, call)
   return {
     brokers: [{ nodeId: NODE_ID, host, port, rack: null }],
     clusterId: broker.topics.clusterId,
     controllerId: NODE_ID,
-    topics: asksForAll(request, call)
-      ? allTopics(call)
-      : await askedTopics(request.topics ?? [], request, call),
+    topics: request.includeTopicAuthorizedOperations ? topics.map(withOperations) : topics,
+    clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
+      ? CLUSTER_OPERATIONS
+      : OPERATIONS_NOT_ASKED,
   }
+}
+
+function withOperations<T extends { readonly errorCode: number }>(topic: T) {
+  return topic.errorCode === KAFKA_ERROR.NONE
+    ? { ...topic, topicAuthorizedOperations: TOPIC_OPERATIONS }
+    : topic
 }
 
 /** In version 0 an empty list means all topics; later null does, and an empty list means none. */

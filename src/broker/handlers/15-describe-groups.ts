@@ -3,6 +3,7 @@
 import { describeGroupsApi } from '../../wire/15-describe-groups.ts'
 import type { RequestOf, ResponseInputOf } from '../../wire/api.ts'
 import { KAFKA_ERROR } from '../../wire/error-codes.ts'
+import { GROUP_OPERATIONS, OPERATIONS_NOT_ASKED } from '../authorized-operations.ts'
 import { metadataFor } from '../groups/group-member.ts'
 import type { Call } from './route.ts'
 import { route } from './route.ts'
@@ -13,7 +14,8 @@ function handle(
   request: RequestOf<typeof describeGroupsApi>,
   call: Call,
 ): ResponseInputOf<typeof describeGroupsApi> {
-  return { groups: request.groups.map((groupId) => describe(groupId, call)) }
+  const authorizedOperations = request.includeAuthorizedOperations ? GROUP_OPERATIONS : OPERATIONS_NOT_ASKED
+  return { groups: request.groups.map((groupId) => ({ ...describe(groupId, call), authorizedOperations })) }
 }
 
 function describe(groupId: string, call: Call) {

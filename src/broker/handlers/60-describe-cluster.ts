@@ -1,8 +1,9 @@
-/** DescribeCluster, versions 0–1: this one node, which is its own controller. Authorized operations are not reported. */
+/** DescribeCluster, versions 0–1: this one node, which is its own controller. */
 
 import { describeClusterApi } from '../../wire/60-describe-cluster.ts'
 import type { RequestOf, ResponseInputOf } from '../../wire/api.ts'
 import { KAFKA_ERROR } from '../../wire/error-codes.ts'
+import { CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED } from '../authorized-operations.ts'
 import { NODE_ID } from '../broker-context.ts'
 import type { Call } from './route.ts'
 import { route } from './route.ts'
@@ -32,5 +33,8 @@ function handle(
     clusterId: broker.topics.clusterId,
     controllerId: NODE_ID,
     brokers: [{ brokerId: NODE_ID, host, port, rack: null }],
+    clusterAuthorizedOperations: request.includeClusterAuthorizedOperations
+      ? CLUSTER_OPERATIONS
+      : OPERATIONS_NOT_ASKED,
   }
 }

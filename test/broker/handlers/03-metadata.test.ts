@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { metadataApi } from '../../../src/wire/03-metadata.ts'
+import { describeGroupsApi } from '../../../src/wire/15-describe-groups.ts'
 import { describeClusterApi } from '../../../src/wire/60-describe-cluster.ts'
 import { KAFKA_ERROR } from '../../../src/wire/error-codes.ts'
 import {
@@ -14,6 +15,8 @@ import {
 } from '../broker-client.ts'
 
 afterEach(stopBrokers)
+
+const NOT_ASKED = -2147483648
 
 describe('Metadata', () => {
   it.each(Array.from({ length: 13 }, (_, version) => version))(
@@ -149,6 +152,38 @@ describe('Metadata', () => {
     expect(before.clusterId).toMatch(/^[A-Za-z0-9_-]{22}$/)
     expect([after.clusterId, cluster.clusterId]).toEqual([before.clusterId, before.clusterId])
     expect([after.controllerId, cluster.controllerId, cluster.brokers.length]).toEqual([1, 1, 1])
+  })
+
+  it('tells what the client may do when it asks, as numbers that Kafka without an authorizer gives', async () => {
+    const connection = await connectTo(await startBroker())
+    await createTopic(connection)
+
+    const asked = await connection.request(metadataApi, 10, {
+      topics: [{ name: 'orders' }, { name: 'not a name' }],
+      includeTopicAuthorizedOperations: true,
+      includeClusterAuthorizedOperations: true,
+    })
+    const notAsked = await connection.request(metadataApi, 10, { topics: [{ name: 'orders' }] })
+    const cluster = await connection.request(describeClusterApi, 1, {
+      includeClusterAuthorizedOperations: true,
+    })
+    const { groups } = await connection.request(describeGroupsApi, 5, {
+      groups: ['nobody'],
+      includeAuthorizedOperations: true,
+    })
+
+    expect(asked.topics.map((topic) => topic.topicAuthorizedOperations)).toEqual([
+      0b1101_1111_1000,
+      NOT_ASKED,
+    ])
+    expect([asked.clusterAuthorizedOperations, cluster.clusterAuthorizedOperations]).toEqual([
+      0b1_1111_1010_0000, 0b1_1111_1010_0000,
+    ])
+    expect(groups[0]?.authorizedOperations).toBe(0b1_0100_1000)
+    expect([notAsked.topics[0]?.topicAuthorizedOperations, notAsked.clusterAuthorizedOperations]).toEqual([
+      NOT_ASKED,
+      NOT_ASKED,
+    ])
   })
 
   it('tells the advertised address', async () => {
