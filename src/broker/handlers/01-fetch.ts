@@ -88,7 +88,9 @@ async function answerFetch(request: Request, call: Call): Promise<Response | nul
     const grownFrom = partitions.map((partition) => partition.appendedBytes)
     const collected = await collect(request, topics, call)
     const leftMs = deadlineMs - clock.monotonicMs()
-    const isEnough = collected.bytes >= bytesMin || collected.hasError || leftMs <= 0
+    // Nothing can come for a request without partitions: Java's consumers send one before they close.
+    const isEnough =
+      partitions.length === 0 || collected.bytes >= bytesMin || collected.hasError || leftMs <= 0
     if (isEnough || call.broker.stopping.isStopped || call.connection.closed) {
       call.broker.metrics.fetchedBytes.inc(collected.bytes)
       return { errorCode: KAFKA_ERROR.NONE, sessionId: 0, responses: collected.responses }

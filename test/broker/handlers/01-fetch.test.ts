@@ -215,6 +215,22 @@ describe('waiting for data', () => {
     expect(performance.now() - startedMs).toBeLessThan(5_000)
   })
 
+  it('does not happen without a partition, as when a Java consumer closes', async () => {
+    const connection = await connectTo(await startBroker())
+    const startedMs = performance.now()
+
+    const response = await connection.request(fetchApi, 12, {
+      maxWaitMs: 5_000,
+      minBytes: 1,
+      sessionId: 0,
+      sessionEpoch: -1,
+      topics: [],
+    })
+
+    expect(response).toMatchObject({ errorCode: 0, responses: [] })
+    expect(performance.now() - startedMs).toBeLessThan(2_000)
+  })
+
   it('ends when the topic is deleted', async () => {
     const { broker, connection } = await started()
     const version = sendFetch(connection, { maxWaitMs: 20_000 })
