@@ -1,9 +1,9 @@
 /** One vault partition that this worker processes: how far it is, what is out and not yet durable, what it has counted. */
 
 import type { Offset, PartitionId } from '../core/brands.ts'
-import type { OutputBatch } from './output-batch.ts'
+import type { OutputBatch } from '../enrichment/output-batch.ts'
+import type { PartitionEnricher } from '../enrichment/partition-enricher.ts'
 import { OutputTracker } from './output-tracker.ts'
-import type { PartitionEnricher } from './partition-enricher.ts'
 
 /** What a status shows of a partition. */
 export interface PartitionProgress {

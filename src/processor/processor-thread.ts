@@ -3,6 +3,7 @@
 import { systemClock } from '../core/clock.ts'
 import { systemRandom } from '../core/random.ts'
 import { serveThread } from '../core/thread-link.ts'
+import { SourceTopics } from '../enrichment/source-topics.ts'
 import { KafkaCluster } from '../kafka/cluster.ts'
 import type { LoggerOptions } from '../telemetry/logger.ts'
 import { openDiagnostics } from '../telemetry/logger.ts'
@@ -11,7 +12,6 @@ import { compileTopology } from '../topology/compile.ts'
 import type { TopologyDeclaration } from '../topology/declaration.ts'
 import { DEFAULT_STREAM_TOPICS } from '../vault/stream-topics.ts'
 import { Processor } from './processor.ts'
-import { SourceTopics } from './source-topics.ts'
 
 export interface ProcessorThreadOptions {
   readonly bootstrapServers: readonly string[]

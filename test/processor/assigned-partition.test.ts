@@ -2,8 +2,8 @@
 
 import { expect, it } from 'vitest'
 import { asOffset, asPartitionId } from '../../src/core/brands.ts'
+import type { PartitionEnricher } from '../../src/enrichment/partition-enricher.ts'
 import { AssignedPartition, NOTHING_COUNTED } from '../../src/processor/assigned-partition.ts'
-import type { PartitionEnricher } from '../../src/processor/partition-enricher.ts'
 
 function assignedAt(offset: number): AssignedPartition {
   return new AssignedPartition({
