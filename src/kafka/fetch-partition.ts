@@ -3,27 +3,22 @@
 import type { Offset, PartitionId } from '../core/brands.ts'
 import { asOffset } from '../core/brands.ts'
 
-/** A range of records of an aborted transaction, as the broker lists it: by producer, from its first offset on. */
-export interface AbortedTransaction {
-  readonly producerId: number
-  readonly firstOffset: Offset
-}
-
 /** Whole batches of one partition, as they stand in the log. */
 export interface FetchedPartition {
   readonly topic: string
   readonly partition: PartitionId
   /** Where the reading was to begin: records before it, in the first batch, were seen before. */
   readonly fetchOffset: Offset
-  /** Where the next poll goes on: one past the last record of these batches. */
+  /** Where the next poll goes on: one past the last record of what was fetched, left out or not. */
   readonly nextOffset: Offset
-  /** Whole record batches, a view that stays valid as long as it is held. */
+  /**
+   * Whole record batches, a view that stays valid as long as it is held. With `read_committed` committed data only: no control
+   * batches, nothing of aborted transactions, and so possibly nothing at all.
+   */
   readonly records: Buffer
   readonly highWatermark: Offset
   readonly lastStableOffset: Offset
   readonly logStartOffset: Offset
-  /** With `read_committed`: whose records to leave out (by producer id, until its abort marker); else null. */
-  readonly abortedTransactions: readonly AbortedTransaction[] | null
 }
 
 /** The partition's ends as the last answer told them; -1 before the first. */

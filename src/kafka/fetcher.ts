@@ -8,9 +8,10 @@
  * - Passing failures (leader moved, connection lost) are waited out; what will not pass makes `poll` throw, once, and
  *   leaves that partition alone until it is given a new position.
  * - Nothing is copied: records are views of the answer they came in.
+ * - With `read_committed` only batches of committed data are handed out (`visible-batches.ts`). An answer of which nothing is
+ *   left is handed out too, with empty `records`, so that positions move past markers and aborted transactions.
  *
- * Left to others: decoding (`batch/`), committing positions (`group-member.ts`). With `read_committed` the broker holds
- * back open transactions; leaving out the aborted ones it lists is the reader's part.
+ * Left to others: decoding (`batch/`), committing positions (`group-member.ts`).
  */
 
 import type { Offset, PartitionId } from '../core/brands.ts'
@@ -28,6 +29,7 @@ import { FetchPartition } from './fetch-partition.ts'
 import { KafkaResponseError, kafkaErrorCodeOf, throwOnKafkaError, withFacts } from './kafka-errors.ts'
 import type { Isolation } from './offsets.ts'
 import { ISOLATION_LEVEL, listOffsets } from './offsets.ts'
+import { visibleBatches } from './visible-batches.ts'
 import { findWholeBatches } from './whole-batches.ts'
 
 export interface FetcherOptions {
@@ -399,18 +401,15 @@ export class Fetcher {
       state.bytesMax = Math.max(state.bytesMax, whole.cutBatchBytes)
       return
     }
+    const all = whole.end === bytes.length ? bytes : bytes.subarray(0, whole.end)
+    const isCommittedOnly = this.#options.isolation === 'read_committed'
     const chunk: FetchedPartition = {
       topic,
       partition,
       fetchOffset,
       nextOffset: asOffset(whole.nextOffset),
-      records: whole.end === bytes.length ? bytes : bytes.subarray(0, whole.end),
+      records: isCommittedOnly ? visibleBatches(all, answer.abortedTransactions ?? []) : all,
       ...ends,
-      abortedTransactions:
-        answer.abortedTransactions?.map(({ producerId, firstOffset }) => ({
-          producerId,
-          firstOffset: asOffset(firstOffset),
-        })) ?? null,
     }
     state.push(chunk)
     this.#bufferedBytes += chunk.records.length

@@ -1,4 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
+import { encodeControlBatch } from '../../src/batch/control-batch.ts'
+import { BATCH_ATTRIBUTE, patchAttributes, patchProducer } from '../../src/batch/record-batch.ts'
 import type { FetcherOptions } from '../../src/kafka/fetcher.ts'
 import { Fetcher } from '../../src/kafka/fetcher.ts'
 import { fetchApi } from '../../src/wire/01-fetch.ts'
@@ -278,20 +280,38 @@ test('a position outside of the log is thrown when that is wanted', async () => 
   })
 })
 
-test('read_committed asks for it and hands on the aborted transactions', async () => {
+test('read_committed asks for it, and hands out neither markers nor aborted batches', async () => {
   const { broker, fetcher } = await startBench({ isolation: 'read_committed' })
-  broker.append('orders', 0, batchOf('a'))
-  broker.script(
-    fetchApi,
-    fetchAnswer({ abortedTransactions: [{ producerId: 7, firstOffset: 0 }], lastStableOffset: 1 }),
-  )
+  const transactional = (value: string) => {
+    const batch = batchOf(value)
+    patchProducer(batch, 0, { producerId: 7, producerEpoch: 0, baseSequence: 0 })
+    patchAttributes(batch, 0, BATCH_ATTRIBUTE.transactional)
+    return batch
+  }
+  const marker = { producerId: 7, producerEpoch: 0, coordinatorEpoch: 0, timestampMs: 0 }
+  broker.append('orders', 0, transactional('aborted'))
+  broker.append('orders', 0, encodeControlBatch({ ...marker, type: 'abort' }))
+  broker.append('orders', 0, transactional('committed'))
+  broker.append('orders', 0, encodeControlBatch({ ...marker, type: 'commit' }))
+  broker.script(fetchApi, fetchAnswer({ abortedTransactions: [{ producerId: 7, firstOffset: 0 }] }))
   fetcher.assign([ORDERS_0])
   const [fetched] = await fetcher.poll({ timeoutMs: 5_000 })
   expect(broker.requestsOf(fetchApi)[0]?.value.isolationLevel).toBe(1)
-  expect(fetched).toMatchObject({
-    lastStableOffset: 1,
-    abortedTransactions: [{ producerId: 7, firstOffset: 0 }],
-  })
+  expect(fetched).toMatchObject({ fetchOffset: 0, nextOffset: 4 })
+  expect(valuesOf(fetched as never)).toEqual(['committed'])
+})
+
+test('read_committed moves past an answer that holds nothing to see', async () => {
+  const { broker, fetcher } = await startBench({ isolation: 'read_committed' })
+  const marker = { producerId: 7, producerEpoch: 0, coordinatorEpoch: 0, timestampMs: 0 }
+  broker.append('orders', 0, encodeControlBatch({ ...marker, type: 'commit' }))
+  fetcher.assign([ORDERS_0])
+  const [fetched] = await fetcher.poll({ timeoutMs: 5_000 })
+  expect(fetched).toMatchObject({ fetchOffset: 0, nextOffset: 1, records: Buffer.alloc(0) })
+  expect(fetcher.position('orders', 0)).toBe(1)
+  expect(fetcher.bufferedBytes).toBe(0)
+  broker.append('orders', 0, batchOf('next'))
+  expect((await readValues(fetcher, 1)).get('orders-0')).toEqual(['next'])
 })
 
 test.each([
