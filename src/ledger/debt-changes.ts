@@ -1,5 +1,5 @@
 /**
- * What must be written to the ledger's topic so that it says the same as a partition's books. The order of the records is
+ * What must be written to the ledger's topic so that it says the same as one account of a partition's books. The order of the records is
  * part of the promise: a reader who has seen only some of them finds each offset as it was or as it is to be.
  *
  * A change may write several records, because an entry's key is its first offset. Say [0, 99] is open, and [40, 59] is
@@ -15,15 +15,15 @@
  */
 
 import type { DebtBooks } from './debt-ranges.ts'
-import { type DebtRecord, encodeDebtKey, encodeDebtValue } from './debt-record.ts'
+import { type DebtAccount, type DebtRecord, encodeDebtKey, encodeDebtValue } from './debt-record.ts'
 
 /**
  * The records that turn `before` into `after`; empty when they are the same. Entries that an operation on the books shared
  * are told by their identity.
  *
- * @param before entries of one partition as the topic has them, in any order, one for each first offset.
+ * @param before entries of the account as the topic has them, in any order, one for each first offset.
  */
-export function changesBetween(before: DebtBooks, after: DebtBooks): DebtRecord[] {
+export function changesBetween(before: DebtBooks, after: DebtBooks, account: DebtAccount): DebtRecord[] {
   const old = new Map(before.map((entry) => [entry.first, entry]))
   const records: DebtRecord[] = []
   for (const entry of after.toReversed()) {
@@ -32,8 +32,8 @@ export function changesBetween(before: DebtBooks, after: DebtBooks): DebtRecord[
     if (previous === entry) continue
     const value = encodeDebtValue(entry)
     if (previous !== undefined && encodeDebtValue(previous).equals(value)) continue
-    records.push({ key: encodeDebtKey(entry), value })
+    records.push({ key: encodeDebtKey({ ...entry, account }), value })
   }
-  for (const entry of old.values()) records.push({ key: encodeDebtKey(entry), value: null })
+  for (const entry of old.values()) records.push({ key: encodeDebtKey({ ...entry, account }), value: null })
   return records
 }

@@ -13,8 +13,15 @@ import type { OffsetRange } from './offset-range.ts'
 /** The version of the value that is written, and the highest that is read. */
 const VALUE_VERSION = 1
 
-/** What a key names: the books, and the entry in them that begins at `first`. */
-export type DebtKey = DebtPartition & Pick<OffsetRange, 'first'>
+/**
+ * Who writes a record. `owed` is the account of the processor that has the vault partition, `repaid` that of the compactor
+ * that has it: each key has one writer, so an entry may grow at one end while a part of it is being repaid.
+ */
+export const DEBT_ACCOUNTS = ['owed', 'repaid'] as const
+export type DebtAccount = (typeof DEBT_ACCOUNTS)[number]
+
+/** What a key names: the books, the account in them, and the entry that begins at `first`. */
+export type DebtKey = DebtPartition & Pick<OffsetRange, 'first'> & { readonly account: DebtAccount }
 
 /** A record for the topic; a null value is a tombstone and removes the key. */
 export interface DebtRecord {
@@ -22,8 +29,8 @@ export interface DebtRecord {
   readonly value: Buffer | null
 }
 
-export function encodeDebtKey({ topology, topic, partition, first }: DebtKey): Buffer {
-  return Buffer.from(JSON.stringify([topology, topic, partition, first]))
+export function encodeDebtKey({ topology, topic, partition, first, account }: DebtKey): Buffer {
+  return Buffer.from(JSON.stringify([topology, topic, partition, first, account]))
 }
 
 export function encodeDebtValue(entry: DebtEntry): Buffer {
@@ -50,19 +57,26 @@ export function encodeDebtValue(entry: DebtEntry): Buffer {
 /** Decodes a key. Throws `GS_LEDGER_CORRUPT`. */
 export function decodeDebtKey(bytes: Buffer): DebtKey {
   const parts = parse('key', bytes)
-  if (!Array.isArray(parts) || parts.length !== 4) {
-    throw corrupt('key', bytes, 'expected a list of topology, topic, partition and first offset')
+  if (!Array.isArray(parts) || parts.length !== 5) {
+    throw corrupt('key', bytes, 'expected a list of topology, topic, partition, first offset and account')
   }
-  const [topology, topic, partition, first] = parts
+  const [topology, topic, partition, first, account] = parts
   const isKey =
     typeof topology === 'string' &&
     typeof topic === 'string' &&
     isCount(partition) &&
     isCount(first) &&
     topology !== '' &&
-    topic !== ''
-  if (!isKey) throw corrupt('key', bytes, 'expected two names, a partition and an offset')
-  return { topology, topic, partition: asPartitionId(partition), first: asOffset(first) }
+    topic !== '' &&
+    DEBT_ACCOUNTS.includes(account)
+  if (!isKey) {
+    throw corrupt(
+      'key',
+      bytes,
+      `expected two names, a partition, an offset and ${DEBT_ACCOUNTS.join(' or ')}`,
+    )
+  }
+  return { topology, topic, partition: asPartitionId(partition), first: asOffset(first), account }
 }
 
 /**
@@ -70,7 +84,7 @@ export function decodeDebtKey(bytes: Buffer): DebtKey {
  * some without a new version. Throws `GS_LEDGER_CORRUPT`, or `GS_LEDGER_VERSION` for a value of a later version.
  */
 export function decodeDebtEntry(key: Buffer, value: Buffer): DebtEntry {
-  const name = decodeDebtKey(key)
+  const { account: _, ...name } = decodeDebtKey(key)
   const fields = parse('value', value)
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
     throw corrupt('value', value, 'expected an object')

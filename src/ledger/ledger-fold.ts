@@ -7,16 +7,18 @@
  * `debt-changes.ts` for why the books are right even then. `repairs` are the records that remove such leftovers.
  */
 
+import { booksOf, type DebtAccounts, NO_ACCOUNTS } from './debt-accounts.ts'
 import { changesBetween } from './debt-changes.ts'
 import { type DebtEntry, type DebtPartition, partitionKey } from './debt-entry.ts'
-import { coalesce, type DebtBooks, NO_DEBT, subtractDebt } from './debt-ranges.ts'
-import { type DebtRecord, decodeDebtEntry, decodeDebtKey } from './debt-record.ts'
+import { coalesce, type DebtBooks, subtractDebt } from './debt-ranges.ts'
+import { type DebtAccount, type DebtRecord, decodeDebtEntry, decodeDebtKey } from './debt-record.ts'
 
-/** The latest entries of one partition by first offset, as recorded; the map's order is the order of their records. */
+/** The latest entries of one partition's accounts by first offset; a map's order is the order of their records. */
 interface Recorded {
   readonly partition: DebtPartition
-  readonly entries: Map<number, DebtEntry>
+  readonly entries: Readonly<Record<DebtAccount, Map<number, DebtEntry>>>
   /** What they amount to, until the next record. */
+  accounts: DebtAccounts | null
   books: DebtBooks | null
 }
 
@@ -28,46 +30,69 @@ export class LedgerFold {
    * changes nothing: the caller says it loudly, and may go on.
    */
   apply(key: Buffer, value: Buffer | null): void {
+    const { first, account, ...partition } = decodeDebtKey(key)
+    const name = partitionKey(partition)
+    const recorded = this.#partitions.get(name) ?? newlyRecorded(partition)
+    const entries = recorded.entries[account]
     if (value === null) {
-      const { first, ...partition } = decodeDebtKey(key)
-      const recorded = this.#partitions.get(partitionKey(partition))
-      if (recorded?.entries.delete(first)) recorded.books = null
-      if (recorded?.entries.size === 0) this.#partitions.delete(partitionKey(partition))
+      if (entries.delete(first)) forgetSums(recorded)
+      if (Object.values(recorded.entries).every(({ size }) => size === 0)) this.#partitions.delete(name)
       return
     }
     const entry = decodeDebtEntry(key, value)
-    const name = partitionKey(entry)
-    const recorded = this.#partitions.get(name) ?? { partition: entry, entries: new Map(), books: null }
     this.#partitions.set(name, recorded)
     // Deleted first, because a map keeps the place of a key that it has: this record is the newest.
-    recorded.entries.delete(entry.first)
-    recorded.entries.set(entry.first, entry)
-    recorded.books = null
+    entries.delete(first)
+    entries.set(first, entry)
+    forgetSums(recorded)
   }
 
   /** The partitions that have entries, in the order in which they came up. */
   partitions(): DebtPartition[] {
-    return [...this.#partitions.values()].map(({ partition: { topology, topic, partition } }) => ({
-      topology,
-      topic,
-      partition,
-    }))
+    return [...this.#partitions.values()].map(({ partition }) => partition)
   }
 
-  /** The books of a partition as of the last record. */
+  /** The accounts of a partition as of the last record: what a writer starts from. */
+  accountsOf(partition: DebtPartition): DebtAccounts {
+    const recorded = this.#partitions.get(partitionKey(partition))
+    if (recorded === undefined) return NO_ACCOUNTS
+    recorded.accounts ??= {
+      owed: overlaid(recorded.entries.owed.values()),
+      repaid: overlaid(recorded.entries.repaid.values()),
+    }
+    return recorded.accounts
+  }
+
+  /** The books of a partition as of the last record: both accounts, one laid over the other. */
   booksOf(partition: DebtPartition): DebtBooks {
     const recorded = this.#partitions.get(partitionKey(partition))
-    if (recorded === undefined) return NO_DEBT
-    recorded.books ??= overlaid(recorded.entries.values())
-    return recorded.books
+    if (recorded !== undefined) recorded.books ??= booksOf(this.accountsOf(partition))
+    return recorded?.books ?? booksOf(NO_ACCOUNTS)
   }
 
-  /** What to write so that the topic says no more and no less than the books; empty after a complete log. */
-  repairs(): DebtRecord[] {
-    return [...this.#partitions.values()].flatMap(({ partition, entries }) =>
-      changesBetween([...entries.values()], this.booksOf(partition)),
+  /**
+   * What to write so that an account of the topic says no more and no less than it amounts to; empty after a complete log
+   * of a writer that coalesces as it books.
+   */
+  repairs(account: DebtAccount): DebtRecord[] {
+    return [...this.#partitions.values()].flatMap((recorded) =>
+      changesBetween(
+        [...recorded.entries[account].values()],
+        this.accountsOf(recorded.partition)[account],
+        account,
+      ),
     )
   }
+}
+
+function newlyRecorded(partition: DebtPartition): Recorded {
+  const entries = { owed: new Map<number, DebtEntry>(), repaid: new Map<number, DebtEntry>() }
+  return { partition, entries, accounts: null, books: null }
+}
+
+function forgetSums(recorded: Recorded): void {
+  recorded.accounts = null
+  recorded.books = null
 }
 
 /** Disjoint books from entries in the order of their records: a newer one takes its range from the older ones. */

@@ -13,7 +13,7 @@ import {
 import { checkProperty } from '../support/seeded-property.ts'
 import { debt } from './support.ts'
 
-const KEY = '["density-tier","raw-vault.orders",3,1200]'
+const KEY = '["density-tier","raw-vault.orders",3,1200,"owed"]'
 const VALUE =
   '{"version":1,"last":1999,"state":"open","tier":"passthrough","recordCount":800,"bytes":181244,' +
   '"timestampMinMs":1767225600000,"timestampMaxMs":1767225603000,"zone":"red","driver":"lagSeconds",' +
@@ -27,7 +27,7 @@ const entry = debt(1_200, 1_999, {
 
 describe('a debt record', () => {
   it('is written as it is drawn', () => {
-    expect(encodeDebtKey(entry).toString()).toBe(KEY)
+    expect(encodeDebtKey({ ...entry, account: 'owed' }).toString()).toBe(KEY)
     expect(encodeDebtValue(entry).toString()).toBe(VALUE)
   })
 
@@ -42,7 +42,7 @@ describe('a debt record', () => {
       reason: { zone: 'green', driver: '…' },
     })
 
-    expect(decodeDebtEntry(encodeDebtKey(odd), encodeDebtValue(odd))).toEqual(odd)
+    expect(decodeDebtEntry(encodeDebtKey({ ...odd, account: 'owed' }), encodeDebtValue(odd))).toEqual(odd)
   })
 
   it('keeps the largest offsets exactly', () => {
@@ -52,14 +52,14 @@ describe('a debt record', () => {
       timestampMaxMs: 1,
     })
 
-    expect(decodeDebtEntry(encodeDebtKey(far), encodeDebtValue(far))).toEqual(far)
+    expect(decodeDebtEntry(encodeDebtKey({ ...far, account: 'owed' }), encodeDebtValue(far))).toEqual(far)
   })
 
   it('fits its limit with the longest names', () => {
     const longest = '\u0001'.repeat(249)
     const big = debt(0, 9, { topology: longest, topic: longest, reason: { zone: 'red', driver: longest } })
 
-    expect(decodeDebtEntry(encodeDebtKey(big), encodeDebtValue(big))).toEqual(big)
+    expect(decodeDebtEntry(encodeDebtKey({ ...big, account: 'owed' }), encodeDebtValue(big))).toEqual(big)
   })
 
   it('may carry fields that a later release adds', () => {
@@ -124,7 +124,10 @@ describe('a debt record', () => {
         ] as const) {
           try {
             const decoded = decodeDebtEntry(a, b)
-            const again = decodeDebtEntry(encodeDebtKey(decoded), encodeDebtValue(decoded))
+            const again = decodeDebtEntry(
+              encodeDebtKey({ ...decoded, account: 'owed' }),
+              encodeDebtValue(decoded),
+            )
             assert.deepEqual(again, decoded)
           } catch (error) {
             if (!isFailure(error, 'GS_LEDGER_CORRUPT') && !isFailure(error, 'GS_LEDGER_VERSION')) throw error
@@ -137,6 +140,8 @@ describe('a debt record', () => {
   it('has one key for one range, whatever happens to the range', () => {
     const settled = debt(1_200, 1_500, { state: 'settled', closedMs: 1 })
 
-    expect(encodeDebtKey(settled)).toEqual(encodeDebtKey({ ...entry, first: asOffset(1_200) }))
+    expect(encodeDebtKey({ ...settled, account: 'owed' })).toEqual(
+      encodeDebtKey({ ...entry, first: asOffset(1_200), account: 'owed' }),
+    )
   })
 })

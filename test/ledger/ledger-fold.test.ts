@@ -76,10 +76,10 @@ describe('the ledger as its topic tells it', () => {
         let books = NO_DEBT
         for (const action of actions) {
           const after = take(books, action)
-          for (const { key, value } of changesBetween(books, after)) fold.apply(key, value)
+          for (const { key, value } of changesBetween(books, after, 'owed')) fold.apply(key, value)
           books = after
           assert.deepEqual(fold.booksOf(PARTITION), books)
-          assert.deepEqual(fold.repairs(), [])
+          assert.deepEqual(fold.repairs('owed'), [])
         }
       }),
     )
@@ -96,7 +96,7 @@ describe('the ledger as its topic tells it', () => {
         for (const action of actions) {
           const after = take(books, action)
           const [was, willBe] = [statuses(books), statuses(after)]
-          const changes = changesBetween(books, after)
+          const changes = changesBetween(books, after, 'owed')
           for (const [index, { key, value }] of changes.entries()) {
             fold.apply(key, value)
             if (index < changes.length - 1) middleCount += 1
@@ -121,7 +121,7 @@ describe('the ledger as its topic tells it', () => {
         let books = NO_DEBT
         for (const action of actions) {
           const after = take(books, action)
-          records.push(...changesBetween(books, after))
+          records.push(...changesBetween(books, after, 'owed'))
           books = after
         }
         const whole = compacted(records, reach % (records.length + 1), dropsTombstones)
@@ -144,11 +144,11 @@ describe('the ledger as its topic tells it', () => {
         for (const action of actions) {
           const fold = folded(records)
           // What a successor does before anything else.
-          records.push(...fold.repairs())
+          records.push(...fold.repairs('owed'))
           const books = fold.booksOf(PARTITION)
           assert.deepEqual(shorts(folded(records).booksOf(PARTITION)), shorts(books))
-          assert.deepEqual(folded(records).repairs(), [])
-          const changes = changesBetween(books, take(books, action))
+          assert.deepEqual(folded(records).repairs('owed'), [])
+          const changes = changesBetween(books, take(books, action), 'owed')
           const survivors = changes.slice(0, deaths.next().value)
           if (survivors.length < changes.length) deathCount += 1
           records.push(...survivors)
@@ -161,20 +161,22 @@ describe('the ledger as its topic tells it', () => {
   it('believes the newest record where two overlap, also when its key is the older one', () => {
     const settled = debt(0, 9, { state: 'settled', closedMs: 1 })
     const joined = debt(0, 19, { state: 'settled', closedMs: 2 })
-    const fold = folded([settled, debt(10, 19), joined].flatMap((entry) => changesBetween(NO_DEBT, [entry])))
+    const fold = folded(
+      [settled, debt(10, 19), joined].flatMap((entry) => changesBetween(NO_DEBT, [entry], 'owed')),
+    )
 
     expect(fold.booksOf(PARTITION)).toEqual([joined])
-    expect(fold.repairs().map(({ key, value }) => [key.toString(), value])).toEqual([
-      ['["density-tier","raw-vault.orders",3,10]', null],
+    expect(fold.repairs('owed').map(({ key, value }) => [key.toString(), value])).toEqual([
+      ['["density-tier","raw-vault.orders",3,10,"owed"]', null],
     ])
   })
 
   it('keeps partitions and topologies apart', () => {
     const mine = debt(0, 9)
     const others = [debt(0, 9, { partition: asPartitionId(4) }), debt(0, 5, { topology: 'second' })]
-    const fold = folded([mine, ...others].flatMap((entry) => changesBetween(NO_DEBT, [entry])))
+    const fold = folded([mine, ...others].flatMap((entry) => changesBetween(NO_DEBT, [entry], 'owed')))
 
-    for (const { key, value } of changesBetween([mine], NO_DEBT)) fold.apply(key, value)
+    for (const { key, value } of changesBetween([mine], NO_DEBT, 'owed')) fold.apply(key, value)
 
     expect(fold.booksOf(PARTITION)).toEqual([])
     expect(fold.partitions().map(({ topology, partition }) => [topology, partition])).toEqual([
@@ -184,16 +186,16 @@ describe('the ledger as its topic tells it', () => {
   })
 
   it('is not changed by a record that cannot be read', () => {
-    const fold = folded(changesBetween(NO_DEBT, [debt(0, 9)]))
+    const fold = folded(changesBetween(NO_DEBT, [debt(0, 9)], 'owed'))
 
     expect(() => fold.apply(Buffer.from('["a"]'), null)).toThrow(/cannot be read/)
-    expect(() => fold.apply(Buffer.from('["a","b",0,0]'), Buffer.from('{}'))).toThrow(/cannot be read/)
+    expect(() => fold.apply(Buffer.from('["a","b",0,0,"owed"]'), Buffer.from('{}'))).toThrow(/cannot be read/)
 
     expect(shorts(fold.booksOf(PARTITION))).toEqual(['open passthrough 0-9'])
   })
 
   it('takes the tombstone of a key it never had', () => {
-    const fold = folded(changesBetween([debt(0, 9)], NO_DEBT))
+    const fold = folded(changesBetween([debt(0, 9)], NO_DEBT, 'owed'))
 
     expect(fold.partitions()).toEqual([])
   })
@@ -211,7 +213,7 @@ describe('changesBetween', () => {
   it('writes a cut from the highest offset down', () => {
     const before = addDebt(NO_DEBT, debt(0, 99))
 
-    const records = changesBetween(before, settleDebt(before, rangeOf(40, 59), { settledMs: 9_000 }))
+    const records = changesBetween(before, settleDebt(before, rangeOf(40, 59), { settledMs: 9_000 }), 'owed')
 
     expect(text(records)).toEqual(['60-99 open', '40-59 settled', '0-39 open'])
   })
@@ -219,7 +221,7 @@ describe('changesBetween', () => {
   it('writes a join first and the removal of the joined key after it', () => {
     const before = [debt(0, 9, { state: 'settled', closedMs: 1 }), debt(10, 19)]
 
-    const records = changesBetween(before, settleDebt(before, rangeOf(10, 19), { settledMs: 9_000 }))
+    const records = changesBetween(before, settleDebt(before, rangeOf(10, 19), { settledMs: 9_000 }), 'owed')
 
     expect(text(records)).toEqual(['0-19 settled', '10 removed'])
   })
@@ -227,12 +229,12 @@ describe('changesBetween', () => {
   it('writes one record for one more batch of a burst', () => {
     const before = addDebt(NO_DEBT, debt(0, 99))
 
-    expect(text(changesBetween(before, addDebt(before, debt(100, 199))))).toEqual(['0-199 open'])
+    expect(text(changesBetween(before, addDebt(before, debt(100, 199)), 'owed'))).toEqual(['0-199 open'])
   })
 
   it('writes nothing where nothing changed', () => {
     const books = addDebt(NO_DEBT, debt(0, 99))
 
-    expect(changesBetween(books, structuredClone(books) as DebtBooks)).toEqual([])
+    expect(changesBetween(books, structuredClone(books) as DebtBooks, 'owed')).toEqual([])
   })
 })

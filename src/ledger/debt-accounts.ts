@@ -1,0 +1,82 @@
+/**
+ * The two accounts of a vault partition's books, and the bookings that look at both.
+ *
+ * `owed` is written by the processor that has the partition, `repaid` by the compactor that has it, each in its own
+ * transactions. With one account, the two would overwrite each other:
+ *   1. The processor books [0, 99] open. 2. The compactor reads it, pays [0, 49], and writes [0, 49] settled, [50, 99] open.
+ *   3. The processor, whose burst goes on, writes what it knows: [0, 199] open. 4. [0, 49] is owed, and paid, again.
+ * With two, step 3 changes the account in which [0, 49] was never settled, and the books are the one laid over the other.
+ */
+
+import type { Offset } from '../core/brands.ts'
+import type { DebtEntry } from './debt-entry.ts'
+import {
+  addDebt,
+  coalesce,
+  type DebtBooks,
+  debtWithin,
+  loseDebt,
+  NO_DEBT,
+  type Settlement,
+  settleDebt,
+  subtractDebt,
+} from './debt-ranges.ts'
+import { type OffsetRange, rangeOf } from './offset-range.ts'
+
+export interface DebtAccounts {
+  readonly owed: DebtBooks
+  readonly repaid: DebtBooks
+}
+
+export const NO_ACCOUNTS: DebtAccounts = { owed: NO_DEBT, repaid: NO_DEBT }
+
+/** The books that the accounts amount to: what was repaid counts, the rest is as it was booked. */
+export function booksOf({ owed, repaid }: DebtAccounts): DebtBooks {
+  if (repaid.length === 0) return owed
+  let rest = owed
+  for (const entry of repaid) rest = subtractDebt(rest, entry)
+  return coalesce([...rest, ...repaid].sort((a, b) => a.first - b.first))
+}
+
+/**
+ * Marks a range as enriched fully, in the account `repaid`. Throws `GS_LEDGER_CONFLICT` unless every offset of it is open
+ * debt by the books of both accounts.
+ */
+export function repay(accounts: DebtAccounts, range: OffsetRange, settlement: Settlement): DebtAccounts {
+  const settled = settleDebt(booksOf(accounts), range, settlement)
+  return { ...accounts, repaid: withParts(accounts.repaid, debtWithin(settled, range)) }
+}
+
+/** Marks what is open within a range as lost, in the account `repaid`: its bytes are gone. */
+export function writeOff(
+  accounts: DebtAccounts,
+  range: OffsetRange,
+  { lostMs }: { lostMs: number },
+): DebtAccounts {
+  const open = debtWithin(booksOf(accounts), range).filter(({ state }) => state === 'open')
+  const lost = open.flatMap((entry) => loseDebt([entry], entry, { lostMs }))
+  return { ...accounts, repaid: withParts(accounts.repaid, lost) }
+}
+
+/**
+ * Forgets what is settled below the vault's first remaining offset: nothing refers to those records any more. Of the account
+ * `owed` only entries that lie below it as a whole and are settled as a whole go, and never the last, which may still grow.
+ * What is open or lost stays in the books, because it is never forgotten silently.
+ */
+export function forgetBefore(accounts: DebtAccounts, logStartOffset: Offset): DebtAccounts {
+  const books = booksOf(accounts)
+  const isSettled = (range: OffsetRange) =>
+    debtWithin(books, range).every(({ state }) => state === 'settled') && range.last < logStartOffset
+  const forgotten = accounts.owed.slice(0, -1).filter(isSettled)
+  if (forgotten.length === 0) return accounts
+  let { repaid } = accounts
+  for (const entry of forgotten) repaid = subtractDebt(repaid, rangeOf(entry.first, entry.last))
+  const gone = new Set(forgotten)
+  return { owed: accounts.owed.filter((entry) => !gone.has(entry)), repaid }
+}
+
+function withParts(repaid: DebtBooks, parts: readonly DebtEntry[]): DebtBooks {
+  let books = repaid
+  for (const part of parts) books = addDebt(books, part)
+  return books
+}
