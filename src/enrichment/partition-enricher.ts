@@ -2,8 +2,9 @@
  * Turns the raw batches of one vault partition into output batches: events for the stream's enriched topic, dead
  * letters for what no stage could handle. Synchronous and without I/O; sending is the caller's.
  *
- * Every record of the input becomes exactly one output record, an event or a dead letter. Events go to the partition
- * of their vault record, so that their order is the vault's.
+ * At full density every record of the input becomes exactly one output record, an event or a dead letter. At partial
+ * density a record that cannot be handled gives no output: it is owed like the others of its range, and whoever enriches it
+ * fully says what is wrong with it, once. Events go to the partition of their vault record, so that their order is the vault's.
  */
 
 import type { BatchEncoder } from '../batch/batch-encoder.ts'
@@ -45,15 +46,22 @@ export interface PartitionEnricherOptions {
   readonly emit: (output: OutputBatch) => void
 }
 
-/** Says that a dead letter is without its record's key, value and headers, which are only in the vault. */
-const VALUE_OMITTED: RecordHeader = { key: 'gophership-value-omitted', value: Buffer.from('too-large') }
-
 /** What one call did. */
 export interface EnrichedCount {
   /** The offset after the last one covered. */
   readonly nextOffset: Offset
   readonly eventCount: number
   readonly deadLetterCount: number
+}
+
+/** The densities at which events are made. */
+export type EnrichDensity = 'full' | 'partial'
+
+export interface EnrichOptions {
+  /** Default `full`. */
+  readonly density?: EnrichDensity
+  /** The last offset to be enriched; records behind it are left. Default: all of the batch. */
+  readonly last?: number
 }
 
 export class PartitionEnricher {
@@ -70,11 +78,17 @@ export class PartitionEnricher {
   }
 
   /**
-   * Enriches the records of the batch at `at` whose offsets are `from` or later. Output batches that fill up are
+   * Enriches the records of the batch at `at` whose offsets are from `from` to `last`. Output batches that fill up are
    * emitted on the way; `flush` emits the rest. A batch that cannot be decoded becomes one dead letter that holds its bytes.
    */
-  enrich(bytes: Buffer, at: number, from: Offset): EnrichedCount {
-    const nextOffset = asOffset(baseOffsetAt(bytes, at) + lastOffsetDeltaAt(bytes, at) + 1)
+  enrich(
+    bytes: Buffer,
+    at: number,
+    from: Offset,
+    { density = 'full', last = Number.POSITIVE_INFINITY }: EnrichOptions = {},
+  ): EnrichedCount {
+    const endOffset = asOffset(baseOffsetAt(bytes, at) + lastOffsetDeltaAt(bytes, at) + 1)
+    const nextOffset = endOffset > last ? asOffset(last + 1) : endOffset
     const cursor = this.#cursor
     let eventCount = 0
     let deadLetterCount = 0
@@ -85,12 +99,15 @@ export class PartitionEnricher {
       if (header.isControl) return { nextOffset, eventCount, deadLetterCount }
       while (cursor.next()) {
         if (cursor.offset < reached) continue
-        if (this.#enrichRecord()) eventCount++
-        else deadLetterCount++
+        if (cursor.offset > last) break
+        const outcome = this.#enrichRecord(density)
+        if (outcome === 'event') eventCount++
+        else if (outcome === 'dead-letter') deadLetterCount++
         reached = asOffset(cursor.offset + 1)
       }
     } catch (error) {
       if (!(error instanceof DamagedBatch) && !isFailure(error)) throw error
+      if (density === 'partial') return { nextOffset, eventCount, deadLetterCount }
       this.#deadLetterBatch(bytes, at, reached, error)
       deadLetterCount += Math.max(1, recordCountAt(bytes, at) - eventCount)
     } finally {
@@ -113,8 +130,7 @@ export class PartitionEnricher {
     this.#deadLetters = null
   }
 
-  /** True for an event, false for a dead letter. */
-  #enrichRecord(): boolean {
+  #enrichRecord(density: EnrichDensity): 'event' | 'dead-letter' | 'nothing' {
     const { enricher, vaultTopic, partition, batchBytesTarget } = this.#options
     const cursor = this.#cursor
     const result = enricher.enrichToJson(
@@ -126,19 +142,21 @@ export class PartitionEnricher {
       partition,
       cursor.offset,
       this.#contentTypes.read(cursor),
-      'full',
+      density,
     )
     if (typeof result !== 'string') {
+      if (density === 'partial') return 'nothing'
       this.#deadLetterRecord(result.reason, result.stage, result.message)
-      return false
+      return 'dead-letter'
     }
     const keyBytes = cursor.keyEnd - cursor.keyStart
     if (result.length * 3 + keyBytes > this.outputBytesMax) {
       const payloadBytes = Buffer.byteLength(result) + keyBytes
       if (payloadBytes > this.outputBytesMax) {
+        if (density === 'partial') return 'nothing'
         const message = `the event and its key have ${payloadBytes} bytes, the topic takes ${this.outputBytesMax}`
         this.#deadLetterRecord('event-too-large', 'encode', message)
-        return false
+        return 'dead-letter'
       }
     }
     let encoder = this.#events ?? this.#startEvents()
@@ -148,7 +166,7 @@ export class PartitionEnricher {
     }
     encoder.appendText(cursor.timestamp, cursor.bytes, cursor.keyStart, cursor.keyEnd, result, NO_HEADERS)
     if (encoder.bytes >= batchBytesTarget) this.#finishEvents(encoder)
-    return true
+    return 'event'
   }
 
   #deadLetterRecord(reason: string, stage: string, message: string): void {
@@ -171,11 +189,10 @@ export class PartitionEnricher {
       topic: vaultTopic,
       partition,
       offset,
+      lastOffset: baseOffsetAt(bytes, at) + lastOffsetDeltaAt(bytes, at),
     }
-    const last = baseOffsetAt(bytes, at) + lastOffsetDeltaAt(bytes, at)
-    const own = [{ key: 'gophership-last-offset', value: Buffer.from(String(last)) }]
     const timestampMs = Math.max(0, maxTimestampAt(bytes, at))
-    this.#appendDeadLetter(timestampMs, null, batch, facts, own)
+    this.#appendDeadLetter(timestampMs, null, batch, facts, [])
   }
 
   #appendDeadLetter(
@@ -188,7 +205,7 @@ export class PartitionEnricher {
     let headers = encodeDeadLetterHeaders(facts, own)
     if (headers.length + (key?.length ?? 0) + (value?.length ?? 0) > this.outputBytesMax) {
       // Its coordinates lead back to the vault, where the bytes are; a letter that cannot be sent would stop the partition.
-      headers = encodeDeadLetterHeaders(facts, [VALUE_OMITTED])
+      headers = encodeDeadLetterHeaders({ ...facts, omitted: 'too-large' }, [])
       key = null
       value = null
     }
@@ -230,7 +247,8 @@ export class PartitionEnricher {
       encoders.give(encoder)
       return
     }
-    emit({ topic, partition, batch: encoder.finish(), encoder, recordCount: encoder.recordCount })
+    const release = () => encoders.give(encoder)
+    emit({ topic, partition, batch: encoder.finish(), recordCount: encoder.recordCount, release })
   }
 }
 
