@@ -41,27 +41,30 @@ export async function startProcessorPart(
   // Compiled here only to refuse a wrong one before any thread starts; each thread compiles its own.
   compileTopology(declaration, { timeZone: config.processor.timeZone })
   const instanceId = await loadInstanceId(systemDisk, context.random, context.dataDir)
-  const supervisors = Array.from({ length: config.processor.workerCount }, (_, workerIndex) => {
-    const name = `processor-${workerIndex}`
-    return superviseThread({
-      ...context,
-      name,
-      module: moduleUrl('../processor/processor-thread.ts', import.meta.url),
-      heapMibMax: HEAP_MIB_MAX,
-      optionsOf: (): ProcessorThreadOptions => ({
-        bootstrapServers,
-        clientId: config.kafka.clientId,
-        groupId: config.processor.groupId,
-        groupInstanceId: `gophership-${instanceId}-${workerIndex}`,
-        workerIndex,
-        topology: declaration,
-        timeZone: config.processor.timeZone,
-        vaultTemplate: config.streams.vaultTemplate,
-        commitIntervalMs: config.processor.commitIntervalMs,
-        logger: { ...context.logger, thread: name },
-      }),
-    })
-  })
+  const supervisors = Array.from(
+    { length: config.processor.workerCount || config.processor.workerCountMin },
+    (_, workerIndex) => {
+      const name = `processor-${workerIndex}`
+      return superviseThread({
+        ...context,
+        name,
+        module: moduleUrl('../processor/processor-thread.ts', import.meta.url),
+        heapMibMax: HEAP_MIB_MAX,
+        optionsOf: (): ProcessorThreadOptions => ({
+          bootstrapServers,
+          clientId: config.kafka.clientId,
+          groupId: config.processor.groupId,
+          groupInstanceId: `gophership-${instanceId}-${workerIndex}`,
+          workerIndex,
+          topology: declaration,
+          timeZone: config.processor.timeZone,
+          vaultTemplate: config.streams.vaultTemplate,
+          commitIntervalMs: config.processor.commitIntervalMs,
+          logger: { ...context.logger, thread: name },
+        }),
+      })
+    },
+  )
   const stop = async () => {
     await Promise.all(supervisors.map((supervisor) => supervisor.stop({ stopMsMax: STOP_MS_MAX })))
   }

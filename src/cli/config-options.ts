@@ -17,6 +17,9 @@ const PLACEHOLDERS: Readonly<Record<string, string>> = {
   ms: 'ms',
   count: 'count',
   port: 'port',
+  records: 'records',
+  seconds: 'seconds',
+  percent: 'percent',
 }
 
 /** Adds `--config` and a flag for every configuration option whose path `isWanted`. */

@@ -135,6 +135,8 @@ function describeIssue(
 const QUANTITIES: Readonly<Record<string, string>> = {
   bytes: 'a whole number of bytes, or with a unit such as 64MiB',
   ms: 'a whole number of milliseconds, or with a unit such as 30s or 7d',
+  percent: 'a whole number of percent, without a sign',
+  seconds: 'a whole number of seconds',
 }
 
 function describeExpectation(

@@ -26,13 +26,14 @@ const MS_FACTORS: Readonly<Record<string, number>> = {
  * The value that `text` means for this option. Lists are separated by commas. Text that is no such value comes back
  * as it is: the schema refuses it, and says there what was expected.
  */
-export function parseOptionText(option: ConfigOption, text: string): string | number | string[] {
+export function parseOptionText(option: ConfigOption, text: string): string | number | boolean | string[] {
   if (option.kind === 'list') {
     return text
       .split(',')
       .map((item) => item.trim())
       .filter((item) => item !== '')
   }
+  if (option.kind === 'toggle' && /^(true|false)$/.test(text.trim())) return text.trim() === 'true'
   return option.kind === 'integer' ? (parseQuantity(text.trim(), option.unit) ?? text) : text
 }
 

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import type { Unit } from './schema.ts'
 import { configSchema } from './schema.ts'
 
-export type OptionKind = 'text' | 'integer' | 'choice' | 'list'
+export type OptionKind = 'text' | 'integer' | 'choice' | 'list' | 'toggle'
 
 /** One option, under all its names. */
 export interface ConfigOption {
@@ -24,7 +24,7 @@ export interface ConfigOption {
   /** The allowed values of a choice, or of each item of a list; null where any text goes. */
   readonly choices: readonly string[] | null
   readonly unit: Unit | null
-  readonly defaultValue: string | number | readonly string[]
+  readonly defaultValue: string | number | boolean | readonly string[]
   readonly description: string
 }
 
@@ -93,6 +93,7 @@ function listOptions(schema: z.ZodObject, keys: readonly string[]): ConfigOption
 
 function kindOf(schema: z.ZodType): { kind: OptionKind; choices: readonly string[] | null } {
   if (schema instanceof z.ZodEnum) return { kind: 'choice', choices: schema.options.map(String) }
+  if (schema instanceof z.ZodBoolean) return { kind: 'toggle', choices: ['true', 'false'] }
   if (schema instanceof z.ZodArray) {
     const item = schema.element
     return { kind: 'list', choices: item instanceof z.ZodEnum ? item.options.map(String) : null }

@@ -3,6 +3,7 @@
 import { FRAME_BYTES_MAX } from '../core/limits.ts'
 import { isLoopbackHost, isWildcardHost } from '../core/loopback.ts'
 import type { ConfigProblem } from './config-error.ts'
+import { brokenPressureRules } from './pressure-rules.ts'
 import type { Config } from './schema.ts'
 
 /** Every rule that the configuration breaks; an empty list when it can run. */
@@ -34,6 +35,7 @@ export function brokenRules(config: Config): ConfigProblem[] {
       `expected at least one full request, that is ${Math.max(bodyBytesMax, FRAME_BYTES_MAX)} bytes, found ${admissionBytesMax}`,
     )
   }
+  for (const { path, message } of brokenPressureRules(config)) broken(path, message)
   for (const clash of portClashes(config)) broken(clash.path, clash.message)
   return problems
 }

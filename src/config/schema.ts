@@ -10,7 +10,7 @@ import { z } from 'zod'
 import { ADMISSION_BYTES_MAX, HTTP_BODY_BYTES_MAX, TOPIC_NAME_CHARS_MAX } from '../core/limits.ts'
 
 /** What an option's number counts. */
-export type Unit = 'bytes' | 'ms' | 'count' | 'port'
+export type Unit = 'bytes' | 'ms' | 'count' | 'port' | 'records' | 'seconds' | 'percent'
 
 const MIB = 1024 * 1024
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -23,6 +23,7 @@ const choice = <const Names extends readonly [string, ...string[]]>(
 ) => z.enum(names).default(value).meta({ description })
 const quantity = (unit: Unit, [min, max]: readonly [number, number], value: number, description: string) =>
   z.int().min(min).max(max).default(value).meta({ description, unit })
+const toggle = (value: boolean, description: string) => z.boolean().default(value).meta({ description })
 const port = (value: number, description: string) => quantity('port', [0, 65_535], value, description)
 // `prefault` wants the input type, which is generic here; an empty object is always right, as every member has a default.
 const group = <Shape extends z.ZodRawShape>(shape: Shape) => z.strictObject(shape).prefault({} as never)
@@ -30,6 +31,22 @@ const group = <Shape extends z.ZodRawShape>(shape: Shape) => z.strictObject(shap
 /** The parts of GopherShip that one process may run. */
 export const ROLES = ['broker', 'ingress', 'processor', 'admin'] as const
 export type Role = (typeof ROLES)[number]
+
+type SensorNames =
+  | 'lagRecords'
+  | 'lagSeconds'
+  | 'lagVelocity'
+  | 'upstreamAckMs'
+  | 'bytesInFlight'
+  | 'spillFill'
+  | 'eventLoopDelayMs'
+  | 'eventLoopUtilization'
+  | 'residentMemory'
+  | 'stallCpu'
+  | 'stallMemory'
+  | 'stallIo'
+type ThresholdDefaults = Readonly<Record<SensorNames, number>>
+const THRESHOLD_MAX = 1_000_000_000_000
 
 export const configSchema = z.strictObject({
   dataDir: text(
@@ -162,9 +179,21 @@ export const configSchema = z.strictObject({
   processor: group({
     workerCount: quantity(
       'count',
-      [1, 64],
-      1,
-      'Worker threads that enrich; the partitions are shared out among them.',
+      [0, 64],
+      0,
+      'Worker threads that enrich, sharing out the partitions; 0 lets pressure choose, between the next two.',
+    ),
+    workerCountMin: quantity('count', [1, 64], 1, 'Fewest worker threads, kept also when nothing arrives.'),
+    workerCountMax: quantity(
+      'count',
+      [0, 64],
+      0,
+      'Most worker threads under pressure; 0 takes one less than there are cores, and at least the fewest.',
+    ),
+    passthrough: choice(
+      ['forward', 'defer'],
+      'forward',
+      'What passthrough does with batches: forward them untouched to passthrough.{stream}, or only book them as debt.',
     ),
     groupId: text('gophership', 'Consumer group of the processors; its offsets say what has been enriched.'),
     topology: text('density-tier', 'Topology to run: the name of one that ships, or the path of a file.'),
@@ -190,6 +219,66 @@ export const configSchema = z.strictObject({
       .meta({
         description: 'After a crash an event may be written again (same eventId), and is never missing.',
       }),
+  }),
+  pressure: group({
+    observeOnly: toggle(
+      false,
+      'Work out and publish every decision, and keep to full density; orders of a person still hold.',
+    ),
+    lagObjectiveMs: quantity(
+      'ms',
+      [1_000, DAY_MS],
+      60_000,
+      'No record should wait longer than this to be processed; density is given up to keep to it.',
+    ),
+    dwellMs: quantity(
+      'ms',
+      [500, 3_600_000],
+      5_000,
+      'Shortest time in a zone or tier before a calmer zone, or a denser tier, is taken up.',
+    ),
+    lookIntervalMs: quantity(
+      'ms',
+      [50, 10_000],
+      250,
+      'Time between two looks at the sensors while there is work; at rest they are looked at every second.',
+    ),
+    checkRecordCount: quantity(
+      'count',
+      [1, 1_000_000],
+      1_000,
+      'Records after which a worker looks at the tier again; the emergency switch is looked at for every batch.',
+    ),
+    yellowExitPercent: quantity('percent', [1, 39], 30, 'Score below which yellow may be left for green.'),
+    redExitPercent: quantity('percent', [1, 79], 60, 'Score below which red may be left for yellow.'),
+    soft: thresholds('yellow', {
+      lagRecords: 5_000_000,
+      lagSeconds: 0,
+      lagVelocity: 25,
+      upstreamAckMs: 1_500,
+      bytesInFlight: 60,
+      spillFill: 50,
+      eventLoopDelayMs: 200,
+      eventLoopUtilization: 98,
+      residentMemory: 80,
+      stallCpu: 90,
+      stallMemory: 10,
+      stallIo: 60,
+    }),
+    hard: thresholds('red', {
+      lagRecords: 50_000_000,
+      lagSeconds: 0,
+      lagVelocity: 400,
+      upstreamAckMs: 5_000,
+      bytesInFlight: 90,
+      spillFill: 85,
+      eventLoopDelayMs: 1_000,
+      eventLoopUtilization: 102,
+      residentMemory: 92,
+      stallCpu: 110,
+      stallMemory: 40,
+      stallIo: 95,
+    }),
   }),
   admin: group({
     host: text(
@@ -218,6 +307,36 @@ export const configSchema = z.strictObject({
 
 /** The whole configuration, checked, with every default filled in. */
 export type Config = z.output<typeof configSchema>
+
+/** The readings at which each sensor asks for a zone. Above 100, a sensor that reads percent never does. */
+function thresholds(zone: 'yellow' | 'red', defaults: ThresholdDefaults) {
+  const ofObjective = zone === 'yellow' ? 'a quarter of the lag objective' : 'the lag objective'
+  const reading = (unit: Unit, name: keyof ThresholdDefaults, what: string) =>
+    quantity(unit, [1, THRESHOLD_MAX], defaults[name], `Asks for ${zone}: ${what}.`)
+  return group({
+    lagRecords: reading('records', 'lagRecords', 'records in the vault that have not been processed'),
+    lagSeconds: quantity(
+      'seconds',
+      [0, 86_400],
+      defaults.lagSeconds,
+      `Asks for ${zone}: how long the next record to be processed has waited; 0 takes ${ofObjective}.`,
+    ),
+    lagVelocity: reading('percent', 'lagVelocity', 'lag gained per time; 100 when nothing is processed'),
+    upstreamAckMs: reading('ms', 'upstreamAckMs', 'how long Kafka takes to acknowledge a batch, p99'),
+    bytesInFlight: reading('percent', 'bytesInFlight', 'share of ingress.admissionBytesMax that is held'),
+    spillFill: reading('percent', 'spillFill', 'how full the local spill is'),
+    eventLoopDelayMs: reading('ms', 'eventLoopDelayMs', 'how late the main event loop runs what is due'),
+    eventLoopUtilization: reading(
+      'percent',
+      'eventLoopUtilization',
+      'share of the time the main event loop was busy',
+    ),
+    residentMemory: reading('percent', 'residentMemory', 'resident memory against the limit of the process'),
+    stallCpu: reading('percent', 'stallCpu', 'share of 10 s in which something waited for a processor'),
+    stallMemory: reading('percent', 'stallMemory', 'share of 10 s in which something waited for memory'),
+    stallIo: reading('percent', 'stallIo', 'share of 10 s in which something waited for a disk'),
+  })
+}
 
 function isTimeZone(name: string): boolean {
   try {

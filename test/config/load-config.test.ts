@@ -198,3 +198,34 @@ test('a file cannot reach the prototype of the configuration', () => {
   expect(() => loadConfig({ file: yaml('log: {constructor: 1}\n') })).toThrow(ConfigError)
   expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false)
 })
+
+test('thresholds, dwells and worker counts that cannot be are refused, and the right form is shown', () => {
+  const cases: [flags: Record<string, string>, path: string, shown: RegExp][] = [
+    [
+      { 'pressure.soft.residentMemory': '95' },
+      'pressure.hard.residentMemory',
+      /yellow .*95.* below red .*92/,
+    ],
+    [{ 'pressure.hard.lagSeconds': '30' }, 'pressure.hard.lagSeconds', /at least the lag objective \(60 s\)/],
+    [{ 'pressure.soft.lagSeconds': '90' }, 'pressure.hard.lagSeconds', /lower the first or raise the second/],
+    [{ 'pressure.dwellMs': '31s' }, 'pressure.dwellMs', /at most half of pressure.lagObjectiveMs/],
+    [{ 'pressure.dwellMs': 'a while' }, 'pressure.dwellMs', /milliseconds, or with a unit such as 30s/],
+    [{ 'pressure.lagObjectiveMs': '-1s' }, 'pressure.lagObjectiveMs', /at least 1000/],
+    [{ 'pressure.soft.stallIo': '60%' }, 'pressure.soft.stallIo', /whole number of percent, without a sign/],
+    [{ 'pressure.observeOnly': 'maybe' }, 'pressure.observeOnly', /expected boolean/],
+    [
+      { 'pressure.yellowExitPercent': '39', 'pressure.redExitPercent': '20' },
+      'pressure.yellowExitPercent',
+      /less than pressure.redExitPercent/,
+    ],
+    [
+      { 'processor.workerCountMin': '4', 'processor.workerCountMax': '2' },
+      'processor.workerCountMax',
+      /at least processor.workerCountMin \(4\), or 0/,
+    ],
+  ]
+  for (const [flags, path, shown] of cases) {
+    const found = problemsOf({ flags: new Map(Object.entries(flags)) }).find((one) => one.path === path)
+    expect(found?.message, JSON.stringify(flags)).toMatch(shown)
+  }
+})

@@ -15,7 +15,7 @@ test('a name says its unit', () => {
   for (const { path, unit } of CONFIG_OPTIONS) {
     if (unit === 'ms') expect(path).toMatch(/Ms(Max)?$/)
     if (unit === 'bytes') expect(path).toMatch(/Bytes(Max)?$/)
-    if (unit === 'count') expect(path).toMatch(/Count$/)
+    if (unit === 'count') expect(path).toMatch(/Count(Min|Max)?$/)
     if (unit === 'port') expect(path).toMatch(/[pP]ort$/)
   }
 })
