@@ -8,6 +8,7 @@
 
 import { z } from 'zod'
 import { ADMISSION_BYTES_MAX, HTTP_BODY_BYTES_MAX, TOPIC_NAME_CHARS_MAX } from '../core/limits.ts'
+import { idleWindowProblem } from './idle-windows.ts'
 
 /** What an option's number counts. */
 export type Unit = 'bytes' | 'ms' | 'count' | 'port' | 'records' | 'seconds' | 'percent'
@@ -219,6 +220,55 @@ export const configSchema = z.strictObject({
       .meta({
         description: 'After a crash an event may be written again (same eventId), and is never missing.',
       }),
+  }),
+  compactor: group({
+    idleWindows: z
+      .array(
+        z.string().superRefine((text, context) => {
+          const message = idleWindowProblem(text)
+          if (message !== null) context.addIssue({ code: 'custom', message })
+        }),
+      )
+      .default([])
+      .meta({
+        description:
+          'Hours in which debt is repaid, as 22:00-06:00 or as a cron expression with a duration, "0 22 * * 1-5 for 8h"; empty means every hour.',
+      }),
+    timeZone: z
+      .string()
+      .refine(isTimeZone, 'expected a time zone name such as UTC or Europe/Berlin')
+      .default('UTC')
+      .meta({ description: 'Time zone of the idle windows.' }),
+    steadyMs: quantity(
+      'ms',
+      [0, DAY_MS],
+      10_000,
+      'How long pressure must have been green before debt is repaid.',
+    ),
+    rateRecords: quantity(
+      'records',
+      [0, 1_000_000_000],
+      0,
+      'Most records repaid in a second; 0 sets no limit.',
+    ),
+    rateBytes: z
+      .int()
+      .max(1_000_000 * MIB)
+      .refine((bytes) => bytes === 0 || bytes >= 1_024, 'expected at least 1KiB a second, or 0 for no limit')
+      .default(0)
+      .meta({ description: 'Most bytes of the vault repaid in a second; 0 sets no limit.', unit: 'bytes' }),
+    urgentPercent: quantity(
+      'percent',
+      [1, 90],
+      20,
+      'Debt with less than this share of the retention left is urgent: repaid outside the windows and in yellow.',
+    ),
+    urgentRateRecords: quantity(
+      'records',
+      [1, 1_000_000_000],
+      20_000,
+      'Most records of urgent debt repaid in a second while other debt has to wait.',
+    ),
   }),
   pressure: group({
     observeOnly: toggle(
