@@ -25,7 +25,12 @@ import { ASSIGNORS } from './assignors.ts'
 import { backoffMs } from './backoff.ts'
 import type { KafkaCluster } from './cluster.ts'
 import { decodeSubscription } from './consumer-protocol.ts'
-import type { CommittedOffset, GroupRequestOptions, OffsetToCommit } from './group-offsets.ts'
+import type {
+  CommittedOffset,
+  CommittedOffsetsOptions,
+  GroupRequestOptions,
+  OffsetToCommit,
+} from './group-offsets.ts'
 import { commitOffsets, fetchCommittedOffsets } from './group-offsets.ts'
 import type { GroupVerdict, JoinedMember } from './group-session.ts'
 import { GroupSession, judgeGroupFailure } from './group-session.ts'
@@ -70,6 +75,14 @@ export interface GroupHandlers {
   readonly onFailed?: (error: Error) => void
 }
 
+/** Who this member is in its group right now: what a transaction needs to commit positions in its name. */
+export interface GroupGeneration {
+  readonly groupId: string
+  readonly generationId: number
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+}
+
 export interface GroupMemberStatus {
   readonly state: 'stopped' | 'joining' | 'stable' | 'revoking' | 'failed'
   readonly memberId: string
@@ -107,6 +120,8 @@ export class GroupMember {
   #leaderCounts: { readonly topics: readonly string[]; readonly counts: ReadonlyMap<string, number> } | null =
     null
   #assignment: readonly AssignedPartition[] = []
+  /** From the assignment until it is given back or lost: positions may be committed. */
+  #isOwner = false
   /** What this member had last, which the sticky assignor lets it keep. */
   #lastAssignment: readonly AssignedPartition[] = []
   /** When the coordinator last confirmed the membership, on the monotonic clock. */
@@ -148,6 +163,13 @@ export class GroupMember {
     }
   }
 
+  /** For `TransactionalProducer.sendOffsets`; null while this member owns nothing: before it is assigned, and after a loss. */
+  generation(): GroupGeneration | null {
+    const { groupId, groupInstanceId = null } = this.#options
+    const { memberId, generationId } = this.#session
+    return this.#isOwner && generationId >= 0 ? { groupId, generationId, memberId, groupInstanceId } : null
+  }
+
   /**
    * Commits for the current generation, or only if `generationId` still is the current one. Throws GS_KAFKA_RESPONSE;
    * ILLEGAL_GENERATION also when this member knows by itself that a partition is not, or no longer, its own.
@@ -170,13 +192,20 @@ export class GroupMember {
     }
   }
 
-  /** What the group has committed; offset -1 where nothing was. */
+  /**
+   * What the group has committed; offset -1 where nothing was. Positions that a transaction is about to commit are waited
+   * for, so that work which is already done is not done again.
+   */
   committed(
     partitions: readonly { readonly topic: string; readonly partition: number }[],
-    options: GroupRequestOptions = {},
+    options: CommittedOffsetsOptions = {},
   ): Promise<CommittedOffset[]> {
     const { lane } = this.#session
-    return fetchCommittedOffsets(this.#cluster, this.#options.groupId, partitions, { ...options, lane })
+    return fetchCommittedOffsets(this.#cluster, this.#options.groupId, partitions, {
+      requireStable: true,
+      ...options,
+      lane,
+    })
   }
 
   /** Gives the partitions back (`onRevoked` is awaited), leaves the group unless static, and closes the connections. */
@@ -288,6 +317,7 @@ export class GroupMember {
     const assignment = this.#assignment
     const { generationId } = this.#session
     this.#state = 'stable'
+    this.#isOwner = true
     if (!(await this.#tell('onAssigned', () => handlers.onAssigned(assignment, generationId)))) {
       await this.#pause(1)
       this.#ending.resolve('join again')
@@ -300,9 +330,11 @@ export class GroupMember {
       this.#lastAssignment = []
       // From here on a commit is refused, before anybody acts on the news.
       this.#assignment = []
+      this.#isOwner = false
       await this.#tell('onLost', () => handlers.onLost(assignment))
     }
     this.#assignment = []
+    this.#isOwner = false
     beating.abort()
     await heartbeats
     return ending

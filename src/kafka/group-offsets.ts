@@ -38,6 +38,14 @@ export interface GroupRequestOptions {
   readonly deadlineMs?: number
 }
 
+export interface CommittedOffsetsOptions extends GroupRequestOptions {
+  /**
+   * Waits for transactions that are about to commit positions of these partitions (KIP-447), so that a new owner never begins
+   * before what the last one is still committing. Needs Kafka 2.5. Default false.
+   */
+  readonly requireStable?: boolean
+}
+
 /**
  * What the group has committed for these partitions, or (null) for all it has anything for. Retries while the
  * coordinator moves or loads. Throws GS_KAFKA_RESPONSE.
@@ -46,9 +54,10 @@ export async function fetchCommittedOffsets(
   cluster: KafkaCluster,
   groupId: string,
   partitions: readonly { readonly topic: string; readonly partition: number }[] | null,
-  options: GroupRequestOptions = {},
+  options: CommittedOffsetsOptions = {},
 ): Promise<CommittedOffset[]> {
   if (partitions?.length === 0) return []
+  const { requireStable = false } = options
   const topics =
     partitions === null
       ? null
@@ -60,7 +69,7 @@ export async function fetchCommittedOffsets(
     const answer = await cluster.request(
       offsetFetchApi,
       // Versions up to 7 ask for one group, later ones for a list; the version decides which fields are sent and answered.
-      { groupId, topics, groups: [{ groupId, topics }] },
+      { groupId, topics, groups: [{ groupId, topics }], requireStable },
       { coordinator: groupId },
       laneOf(options),
     )
