@@ -29,6 +29,8 @@ export const ERROR_CODES = {
     'A booking of debt that contradicts the ledger: owed twice, or settled though not owed.',
   GS_LEDGER_CORRUPT: 'A record of the ledger that does not follow its format.',
   GS_LEDGER_VERSION: 'A record of the ledger written by a newer version than this one.',
+  GS_CONTROL_INVALID:
+    'An order to all instances (emergency, tier, compactor) that does not follow its format; it has no effect.',
   GS_TRACE_INVALID: 'A recorded arrival trace that cannot be simulated.',
   GS_ADMIN_UNREACHABLE: 'The admin port of a running GopherShip did not answer.',
   GS_LISTEN_FAILED: 'An address or port could not be listened on.',
