@@ -4,6 +4,7 @@
  * v3 record batches of format 2 only (older versions carried other formats: a server may have to announce them for
  * librdkafka's sake, KAFKA-18659, but never reads them); v5 logStartOffset; v7 zstd allowed; v8 recordErrors and errorMessage
  * (KIP-467); v9 flexible; v10 currentLeader and nodeEndpoints (KIP-951); v11 TRANSACTION_ABORTABLE may be answered (KIP-890).
+ * v12 in a transaction also adds the partition to it (KIP-890): only for clusters that finalized transaction.version 2.
  * A request with acks 0 has no response at all. The throttle time stands last, unlike everywhere else.
  */
 
@@ -13,7 +14,7 @@ import { array, int16, int32, int64, records, string, struct } from './fields.ts
 export const produceApi = defineApi({
   key: 0,
   name: 'Produce',
-  versions: [3, 11],
+  versions: [3, 12],
   flexibleFrom: 9,
   request: {
     transactionalId: string({ nullable: true, default: null }),

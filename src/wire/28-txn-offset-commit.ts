@@ -2,7 +2,7 @@
  * TxnOffsetCommit: stores a group's positions when the transaction commits.
  *
  * v2 leader epochs; v3 flexible, and the member's generation, so that a fenced one is refused (KIP-447); v4 TRANSACTION_ABORTABLE
- * may be answered.
+ * may be answered; v5 also adds the group to the transaction (KIP-890): only for clusters that finalized transaction.version 2.
  */
 
 import { defineApi } from './api.ts'
@@ -11,7 +11,7 @@ import { array, int16, int32, int64, string } from './fields.ts'
 export const txnOffsetCommitApi = defineApi({
   key: 28,
   name: 'TxnOffsetCommit',
-  versions: [0, 4],
+  versions: [0, 5],
   flexibleFrom: 3,
   request: {
     transactionalId: string(),
