@@ -4,19 +4,25 @@
  * Promises: a commit is answered only once durable, and only then visible to OffsetFetch, so that a committed offset
  * never goes back over a crash; a restart finds what was answered.
  *
+ * Offsets of a transaction are staged: appended at once, in batches with the producer's id, and in force when the commit
+ * marker is durable. Of two commits the later record wins, wherever the marker lies, as in Kafka: a transaction that ends
+ * late does not undo what was committed after it had staged.
+ *
  * The topic is bounded by writing everything anew: 1. note the log's end S. 2. Append the latest value of every key,
- * commits still on their way included. 3. When that is durable, delete everything below S. Commits that come meanwhile
- * land above S, and a key rewritten after such a commit carries that commit's value, so replay always ends with the
- * latest. (Log compaction, when it comes, replaces this.)
+ * commits still on their way included, and behind them what is staged, all in one go, so that nothing comes in between.
+ * 3. When that is durable, delete everything below S. Replay of what remains ends with the same values.
  */
 
+import type { BatchStartOptions } from '../../batch/batch-encoder.ts'
 import { BatchEncoder } from '../../batch/batch-encoder.ts'
+import { decodeControlRecord } from '../../batch/control-batch.ts'
+import type { BatchHeader } from '../../batch/record-batch.ts'
 import { readBatchHeader } from '../../batch/record-batch.ts'
 import { RecordCursor } from '../../batch/record-cursor.ts'
 import { asOffset } from '../../core/brands.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Diagnostics } from '../../telemetry/diagnostics.ts'
-import type { Partition } from '../topics/partition.ts'
+import type { Partition, TransactionMarker } from '../topics/partition.ts'
 import type { CommittedOffset } from './offset-records.ts'
 import {
   decodeGroupValue,
@@ -42,11 +48,36 @@ export interface OffsetStoreOptions {
   readonly rewriteBytesMin?: number
 }
 
-/** One key's value: what is durable, and the newest commit that is on its way. */
+/** Whose transaction offsets are staged in. */
+export interface StagingProducer {
+  readonly producerId: number
+  readonly producerEpoch: number
+}
+
+/** One key's value: what is durable, the newest commit that is on its way, and what transactions have staged. */
 interface Slot {
+  readonly groupId: string
+  readonly topic: string
+  readonly partition: number
   durable: CommittedOffset | null
-  /** Undefined: none on its way. Null: a deletion is. */
-  pending: CommittedOffset | null | undefined
+  /** Where in the log the durable value is. */
+  recordOffset: number
+  /** Null: none on its way. */
+  pending: WrittenOffset | null
+  /** By producer; null for none. */
+  staged: Map<number, WrittenOffset> | null
+}
+
+/** A value and where in the log it is. A rewrite moves it. */
+interface WrittenOffset {
+  readonly value: CommittedOffset
+  recordOffset: number
+}
+
+/** What one open transaction has staged. */
+interface Staging {
+  readonly producerEpoch: number
+  readonly slots: Set<Slot>
 }
 
 type GroupOffsets = Map<string, Map<number, Slot>>
@@ -65,6 +96,8 @@ export class OffsetStore {
   /** Latest state per group, as appended. */
   readonly #groups = new Map<string, PersistedGroup>()
   readonly #encoder = new BatchEncoder({ bytesInitial: 64 * 1024, bytesMax: BATCH_BYTES_MAX })
+  /** Staged offsets by producer. */
+  readonly #stagings = new Map<number, Staging>()
   #bytesAfterRewrite = 0
   #rewriting: Promise<void> | null = null
 
@@ -99,6 +132,11 @@ export class OffsetStore {
     return this.#offsets.get(groupId)?.get(topic)?.get(partition)?.durable ?? undefined
   }
 
+  /** True while a transaction that has not ended will move this offset, should it commit. */
+  isStaged(groupId: string, topic: string, partition: number): boolean {
+    return (this.#offsets.get(groupId)?.get(topic)?.get(partition)?.staged ?? null) !== null
+  }
+
   /** Every durable offset of a group, by topic. */
   fetchAll(
     groupId: string,
@@ -119,7 +157,7 @@ export class OffsetStore {
     let latestMs = 0
     for (const slots of this.#offsets.get(groupId)?.values() ?? []) {
       for (const { durable, pending } of slots.values()) {
-        latestMs = Math.max(latestMs, durable?.commitTimestampMs ?? 0, pending?.commitTimestampMs ?? 0)
+        latestMs = Math.max(latestMs, durable?.commitTimestampMs ?? 0, pending?.value.commitTimestampMs ?? 0)
       }
     }
     return latestMs
@@ -128,34 +166,40 @@ export class OffsetStore {
   /** Appends the offsets; resolves once they are durable, and from then on they are fetched. */
   async commit(groupId: string, offsets: readonly OffsetToCommit[]): Promise<void> {
     if (offsets.length === 0) return
-    const nowMs = this.#options.clock.wallMs()
-    let durable: Promise<void> = Promise.resolve()
-    this.#encoder.start()
-    const slots = offsets.map((entry, index) => {
-      const key = encodeOffsetKey(groupId, entry.topic, entry.partition)
-      this.#encoder.append(nowMs, key, encodeOffsetValue(entry))
-      if (this.#encoder.bytes >= BATCH_BYTES || index === offsets.length - 1) {
-        durable = this.#append()
-        this.#encoder.start()
-      }
-      const slot = this.#slot(groupId, entry.topic, entry.partition)
-      slot.pending = entry
-      return slot
-    })
+    const written = this.#appendOffsets(groupId, offsets, {})
+    for (const { slot, offset } of written.slots) slot.pending = offset
     try {
-      await durable
+      await written.durable
+    } finally {
+      for (const { slot, offset } of written.slots) if (slot.pending === offset) slot.pending = null
+    }
+    for (const { slot, offset } of written.slots) put(slot, offset)
+    this.#rewriteWhenLarge()
+  }
+
+  /** Appends offsets that count once the producer's transaction commits; resolves when they are durable. */
+  async stage(producer: StagingProducer, groupId: string, offsets: readonly OffsetToCommit[]): Promise<void> {
+    if (offsets.length === 0) return
+    const written = this.#appendOffsets(groupId, offsets, { ...producer, isTransactional: true })
+    for (const { slot, offset } of written.slots) this.#stageIn(slot, producer, offset)
+    try {
+      await written.durable
     } catch (error) {
-      slots.forEach((slot, index) => {
-        if (slot.pending === offsets[index]) slot.pending = undefined
-      })
+      for (const { slot, offset } of written.slots) {
+        if (slot.staged?.get(producer.producerId) === offset) this.#unstage(slot, producer.producerId)
+      }
       throw error
     }
-    slots.forEach((slot, index) => {
-      const committed = offsets[index] as OffsetToCommit
-      slot.durable = committed
-      if (slot.pending === committed) slot.pending = undefined
-    })
     this.#rewriteWhenLarge()
+  }
+
+  /**
+   * Ends the producer's transaction here: what it staged is in force, or forgotten, once the marker is durable. May be called
+   * again after a failure.
+   */
+  async endTransaction(marker: TransactionMarker): Promise<void> {
+    await this.#partition.appendMarker(marker)
+    this.#endStaging(marker.producerId, marker.type === 'commit')
   }
 
   /** Makes a group's members and generation durable. */
@@ -163,7 +207,7 @@ export class OffsetStore {
     const nowMs = this.#options.clock.wallMs()
     this.#encoder.start()
     this.#encoder.append(nowMs, encodeGroupKey(group.groupId), encodeGroupValue(group, nowMs))
-    const durable = this.#append()
+    const { durable } = this.#append()
     this.#groups.set(group.groupId, group)
     await durable
     this.#rewriteWhenLarge()
@@ -174,7 +218,10 @@ export class OffsetStore {
     const topics = this.#offsets.get(groupId)
     const keys = [encodeGroupKey(groupId)]
     for (const [topic, slots] of topics ?? []) {
-      for (const partition of slots.keys()) keys.push(encodeOffsetKey(groupId, topic, partition))
+      for (const [partition, slot] of slots) {
+        keys.push(encodeOffsetKey(groupId, topic, partition))
+        this.#unstageAll(slot)
+      }
     }
     const durable = this.#appendTombstones(keys)
     this.#offsets.delete(groupId)
@@ -186,8 +233,10 @@ export class OffsetStore {
   async deleteTopic(topic: string): Promise<void> {
     const keys: Buffer[] = []
     for (const [groupId, topics] of this.#offsets) {
-      for (const partition of topics.get(topic)?.keys() ?? [])
+      for (const [partition, slot] of topics.get(topic) ?? []) {
         keys.push(encodeOffsetKey(groupId, topic, partition))
+        this.#unstageAll(slot)
+      }
       topics.delete(topic)
       if (topics.size === 0) this.#offsets.delete(groupId)
     }
@@ -212,10 +261,84 @@ export class OffsetStore {
     }
     let slot = slots.get(partition)
     if (slot === undefined) {
-      slot = { durable: null, pending: undefined }
+      slot = { groupId, topic, partition, durable: null, recordOffset: -1, pending: null, staged: null }
       slots.set(partition, slot)
     }
     return slot
+  }
+
+  #stageIn(slot: Slot, producer: StagingProducer, staged: WrittenOffset): void {
+    const { producerId, producerEpoch } = producer
+    let staging = this.#stagings.get(producerId)
+    if (staging === undefined) {
+      staging = { producerEpoch, slots: new Set() }
+      this.#stagings.set(producerId, staging)
+    }
+    staging.slots.add(slot)
+    slot.staged ??= new Map()
+    slot.staged.set(producerId, staged)
+  }
+
+  #unstage(slot: Slot, producerId: number): void {
+    slot.staged?.delete(producerId)
+    if (slot.staged?.size === 0) slot.staged = null
+    const staging = this.#stagings.get(producerId)
+    staging?.slots.delete(slot)
+    if (staging?.slots.size === 0) this.#stagings.delete(producerId)
+    this.#forgetWhenEmpty(slot)
+  }
+
+  #unstageAll(slot: Slot): void {
+    for (const producerId of [...(slot.staged?.keys() ?? [])]) this.#unstage(slot, producerId)
+  }
+
+  #endStaging(producerId: number, isCommit: boolean): void {
+    for (const slot of [...(this.#stagings.get(producerId)?.slots ?? [])]) {
+      const staged = slot.staged?.get(producerId)
+      if (isCommit && staged !== undefined) put(slot, staged)
+      this.#unstage(slot, producerId)
+    }
+  }
+
+  /** An aborted transaction leaves no trace of offsets that were never committed. */
+  #forgetWhenEmpty(slot: Slot): void {
+    if (slot.durable !== null || slot.pending !== null || slot.staged !== null) return
+    const { groupId, topic, partition } = slot
+    const topics = this.#offsets.get(groupId)
+    const slots = topics?.get(topic)
+    if (slots?.get(partition) !== slot) return
+    slots.delete(partition)
+    if (slots.size === 0) topics?.delete(topic)
+    if (topics?.size === 0) this.#offsets.delete(groupId)
+  }
+
+  /** Appends the offsets in as many batches as they need; gives where each record is, and when the last is durable. */
+  #appendOffsets(groupId: string, offsets: readonly OffsetToCommit[], start: BatchStartOptions) {
+    const nowMs = this.#options.clock.wallMs()
+    let durable: Promise<void> = Promise.resolve()
+    const slots: { slot: Slot; offset: WrittenOffset }[] = []
+    this.#encoder.start(start)
+    for (const [index, value] of offsets.entries()) {
+      this.#encoder.append(
+        nowMs,
+        encodeOffsetKey(groupId, value.topic, value.partition),
+        encodeOffsetValue(value),
+      )
+      slots.push({
+        slot: this.#slot(groupId, value.topic, value.partition),
+        offset: { value, recordOffset: -1 },
+      })
+      if (this.#encoder.bytes < BATCH_BYTES && index < offsets.length - 1) continue
+      const first = slots.length - this.#encoder.recordCount
+      const appended = this.#append()
+      durable = appended.durable
+      for (let at = first; at < slots.length; at += 1) {
+        const written = slots[at] as (typeof slots)[number]
+        written.offset.recordOffset = appended.baseOffset + at - first
+      }
+      this.#encoder.start(start)
+    }
+    return { slots, durable }
   }
 
   async #appendTombstones(keys: readonly Buffer[]): Promise<void> {
@@ -224,17 +347,18 @@ export class OffsetStore {
     for (let at = 0; at < keys.length; at += 1000) {
       this.#encoder.start()
       for (const key of keys.slice(at, at + 1000)) this.#encoder.append(nowMs, key, null)
-      durable = this.#append()
+      durable = this.#append().durable
     }
     await durable
   }
 
   /** Appends what the encoder holds; the encoder's buffer is used again, so the log gets a copy. */
-  #append(): Promise<void> {
+  #append(): { baseOffset: number; durable: Promise<void> } {
     const batch = Buffer.from(this.#encoder.finish())
     const outcome = this.#partition.append(batch, readBatchHeader(batch, 0))
-    // The broker's own batches carry no producer id, so they are never refused.
-    return outcome.kind === 'appended' ? outcome.durable : Promise.reject(new Error(outcome.message))
+    // The broker's own batches carry no sequence, so they are never refused.
+    if (outcome.kind === 'refused') throw new TypeError(outcome.message)
+    return outcome
   }
 
   #rewriteWhenLarge(): void {
@@ -258,31 +382,59 @@ export class OffsetStore {
     const from = log.logEndOffset
     const bytesBefore = this.#partition.appendedBytes
     const nowMs = this.#options.clock.wallMs()
+    const placed: (() => void)[] = []
+    const durables: Promise<void>[] = []
+    // Nothing may be awaited from here to the last append: see the head of this file.
+    const flush = (start: BatchStartOptions, isLast: boolean) => {
+      if (this.#encoder.recordCount > 0 && (isLast || this.#encoder.bytes >= BATCH_BYTES)) {
+        durables.push(this.#append().durable)
+        this.#encoder.start(start)
+      }
+    }
     this.#encoder.start()
-    // A value may not change between its encoding and its append, so nothing is awaited between the two.
     for (const group of this.#groups.values()) {
       this.#encoder.append(nowMs, encodeGroupKey(group.groupId), encodeGroupValue(group, nowMs))
-      if (this.#encoder.bytes >= BATCH_BYTES) await this.#appendAndRestart()
+      flush({}, false)
+    }
+    const noteOffset = (owner: { recordOffset: number }) => {
+      const recordOffset = log.logEndOffset + this.#encoder.recordCount - 1
+      placed.push(() => {
+        owner.recordOffset = Math.max(owner.recordOffset, recordOffset)
+      })
     }
     for (const [groupId, topics] of this.#offsets) {
       for (const [topic, slots] of topics) {
         for (const [partition, slot] of slots) {
-          const value = slot.pending === undefined ? slot.durable : slot.pending
+          const value = slot.pending?.value ?? slot.durable
           if (value === null) continue
           this.#encoder.append(nowMs, encodeOffsetKey(groupId, topic, partition), encodeOffsetValue(value))
-          if (this.#encoder.bytes >= BATCH_BYTES) await this.#appendAndRestart()
+          noteOffset(slot.pending ?? slot)
+          flush({}, false)
         }
       }
     }
-    if (this.#encoder.recordCount > 0) await this.#append()
+    flush({}, true)
+    for (const [producerId, { producerEpoch, slots }] of this.#stagings) {
+      const start = { producerId, producerEpoch, isTransactional: true }
+      this.#encoder.start(start)
+      for (const slot of slots) {
+        const staged = slot.staged?.get(producerId)
+        if (staged === undefined || staged.recordOffset < slot.recordOffset) continue
+        const { groupId, topic, partition } = slot
+        this.#encoder.append(
+          nowMs,
+          encodeOffsetKey(groupId, topic, partition),
+          encodeOffsetValue(staged.value),
+        )
+        noteOffset(staged)
+        flush(start, false)
+      }
+      flush(start, true)
+    }
+    for (const place of placed) place()
+    await Promise.all(durables)
     this.#bytesAfterRewrite = this.#partition.appendedBytes - bytesBefore
     await log.deleteRecordsBefore(from)
-  }
-
-  /** Others use the encoder while this batch is written, so it is started again afterwards. */
-  async #appendAndRestart(): Promise<void> {
-    await this.#append()
-    this.#encoder.start()
   }
 
   async #load(): Promise<void> {
@@ -294,18 +446,24 @@ export class OffsetStore {
       if (bytes.length === 0) break
       for (let at = 0; at < bytes.length; ) {
         const header = cursor.open(bytes, at)
-        while (cursor.next()) this.#loadRecord(cursor.keyBytes(), cursor.valueBytes())
+        while (cursor.next()) {
+          const key = cursor.keyBytes()
+          const value = cursor.valueBytes()
+          if (!header.isControl) this.#loadRecord(key, value, header, cursor.offset)
+          else this.#endStaging(header.producerId, decodeControlRecord(key, value).type === 'commit')
+        }
         at += header.batchBytes
         offset = header.baseOffset + header.lastOffsetDelta + 1
       }
     }
-    for (const [groupId, topics] of this.#offsets) {
-      for (const [topic, slots] of topics) if (slots.size === 0) topics.delete(topic)
-      if (topics.size === 0) this.#offsets.delete(groupId)
-    }
   }
 
-  #loadRecord(keyBytes: Buffer | null, valueBytes: Buffer | null): void {
+  #loadRecord(
+    keyBytes: Buffer | null,
+    valueBytes: Buffer | null,
+    header: BatchHeader,
+    recordOffset: number,
+  ): void {
     const key = keyBytes === null ? null : decodeOffsetsKey(keyBytes)
     if (key === null) return
     if (key.kind === 'group') {
@@ -315,7 +473,22 @@ export class OffsetStore {
       return
     }
     const value = valueBytes === null ? null : decodeOffsetValue(valueBytes)
-    if (value === null) this.#offsets.get(key.groupId)?.get(key.topic)?.delete(key.partition)
-    else this.#slot(key.groupId, key.topic, key.partition).durable = value
+    const slot = this.#slot(key.groupId, key.topic, key.partition)
+    if (value === null) {
+      slot.durable = null
+      this.#unstageAll(slot)
+      this.#forgetWhenEmpty(slot)
+    } else if (header.isTransactional) {
+      this.#stageIn(slot, header, { value, recordOffset })
+    } else {
+      put(slot, { value, recordOffset })
+    }
   }
+}
+
+/** The value of the later record stands. */
+function put(slot: Slot, { value, recordOffset }: WrittenOffset): void {
+  if (recordOffset < slot.recordOffset) return
+  slot.durable = value
+  slot.recordOffset = recordOffset
 }

@@ -1,10 +1,12 @@
 /**
- * One partition of a topic: its segment log, what it remembers of idempotent producers, and who waits for its next
- * records. Appends are assigned synchronously, so that their order is the order of the calls; an append is done when the
+ * One partition of a topic: its segment log, what it remembers of idempotent producers and of transactions, and who waits
+ * for its next records. Appends are assigned synchronously, so that their order is the order of the calls; an append is done when the
  * promise it gives has resolved.
  */
 
 import { join } from 'node:path'
+import type { ControlType } from '../../batch/control-batch.ts'
+import { decodeControlRecord, encodeControlBatch } from '../../batch/control-batch.ts'
 import type { BatchHeader } from '../../batch/record-batch.ts'
 import {
   BATCH_ATTRIBUTE,
@@ -13,6 +15,7 @@ import {
   patchMaxTimestamp,
   readBatchHeader,
 } from '../../batch/record-batch.ts'
+import { RecordCursor } from '../../batch/record-cursor.ts'
 import { asOffset } from '../../core/brands.ts'
 import type { Clock, Timer } from '../../core/clock.ts'
 import type { Disk } from '../../core/disk.ts'
@@ -20,11 +23,16 @@ import { isFailure } from '../../core/errors.ts'
 import { PartitionLog } from '../../storage/partition-log.ts'
 import { readSnapshot, writeSnapshot } from '../../storage/snapshot-file.ts'
 import type { Diagnostics } from '../../telemetry/diagnostics.ts'
+import { KAFKA_ERROR } from '../../wire/error-codes.ts'
+import type { AbortedTransaction, OpenTransaction } from './partition-transactions.ts'
+import { PartitionTransactions } from './partition-transactions.ts'
+import type { ProducerMemory } from './producer-snapshot.ts'
 import {
   decodeProducerSnapshot,
   encodeProducerSnapshot,
   PRODUCER_SNAPSHOT_FILE,
 } from './producer-snapshot.ts'
+import type { ProducerEntry } from './producer-states.ts'
 import { ProducerStates } from './producer-states.ts'
 import type { EffectiveConfig } from './topic-config.ts'
 
@@ -53,6 +61,16 @@ export type AppendOutcome =
     }
   | { readonly kind: 'refused'; readonly errorCode: number; readonly message: string }
 
+/** The end of a transaction, as the coordinator decided it. */
+export interface TransactionMarker {
+  readonly producerId: number
+  /** The transaction's epoch, or a later one that fences the producer. */
+  readonly producerEpoch: number
+  readonly type: ControlType
+}
+
+/** There is one coordinator, for ever. */
+const COORDINATOR_EPOCH = 0
 /** Bytes read at a time while the producers are rebuilt at start. */
 const REBUILD_READ_BYTES = 4 * 1024 * 1024
 const RESOLVED = Promise.resolve()
@@ -63,7 +81,7 @@ export class Partition {
   readonly #options: PartitionOptions
   readonly #waiters = new Set<() => void>()
   #log: PartitionLog
-  #producers: ProducerStates
+  #memory: ProducerMemory
   #unsubscribe: () => void
   #config: EffectiveConfig
   /** Settles with the latest append. A duplicate of a batch that is still on its way waits for it. */
@@ -82,13 +100,13 @@ export class Partition {
     return new Partition(options, await openLog(options, options.config))
   }
 
-  private constructor(options: PartitionOptions, { log, producers, covered }: OpenedLog) {
+  private constructor(options: PartitionOptions, { log, memory, covered }: OpenedLog) {
     this.topicName = options.topicName
     this.index = options.index
     this.#log = log
     this.#options = options
     this.#config = options.config
-    this.#producers = producers
+    this.#memory = memory
     this.#snapshotOffset = covered
     this.#unsubscribe = log.subscribe(() => this.#onLogChanged())
     if (log.failure !== null) this.#reopenAfter(options.reopenMs)
@@ -102,6 +120,28 @@ export class Partition {
   /** One past the last record that readers may see. */
   get highWatermark(): number {
     return this.log.durableEndOffset
+  }
+
+  /** One past the last record that read_committed readers may see: below it every transaction has ended. */
+  get lastStableOffset(): number {
+    const { highWatermark } = this
+    const stable = this.#memory.transactions.lastStableOffset(highWatermark)
+    return stable === highWatermark ? stable : Math.max(stable, this.#log.logStartOffset)
+  }
+
+  /** Transactions that have data here and have not ended, by first offset. */
+  get openTransactions(): Iterable<OpenTransaction> {
+    return this.#memory.transactions.open
+  }
+
+  /** Aborted transactions with records in [from, to): read_committed readers leave those records out. */
+  abortedTransactionsIn(from: number, to: number): AbortedTransaction[] {
+    return this.#memory.transactions.abortedIn(from, to)
+  }
+
+  /** Idempotent producers that are remembered, least recently used first. */
+  get producers(): Iterable<[number, ProducerEntry]> {
+    return this.#memory.producers.entries()
   }
 
   /** Bytes appended since the partition was opened; its growth tells a waiting fetch how much there is to read. */
@@ -125,14 +165,17 @@ export class Partition {
 
   /**
    * Appends one checked batch. `batch` belongs to the log from here on: its base offset, and with LogAppendTime its
-   * timestamp, are written into it. Throws GS_STORAGE_FAILED when the log has failed.
+   * timestamp, are written into it. Whether a transactional batch belongs to a transaction is the caller's to know. The
+   * broker's own batches name no sequence and are taken as they come. Throws GS_STORAGE_FAILED when the log has failed.
    */
   append(batch: Buffer, header: BatchHeader): AppendOutcome {
     // The producers may remember a batch that the failed log never made durable, so they are not asked.
     if (this.#log.failure !== null) throw this.#log.failure
-    const isIdempotent = header.producerId >= 0
+    const isIdempotent = header.producerId >= 0 && header.baseSequence >= 0
     if (isIdempotent) {
-      const check = this.#producers.check(header)
+      const { producers, transactions } = this.#memory
+      if (!header.isTransactional && transactions.openOf(header.producerId) !== undefined) return MIXED
+      const check = producers.check(header)
       if (check.kind === 'refused') return check
       if (check.kind === 'duplicate') {
         const { baseOffset, logAppendTimeMs } = check.batch
@@ -153,10 +196,40 @@ export class Partition {
     const { baseOffset, durable } = this.log.append(batch)
     this.#appendedBytes += batch.length
     this.#latestDurable = durable
-    if (isIdempotent) this.#producers.record(header, { baseOffset, logAppendTimeMs, nowMs })
+    if (isIdempotent) this.#memory.producers.record(header, { baseOffset, logAppendTimeMs, nowMs })
+    if (header.isTransactional)
+      this.#memory.transactions.begin({ ...producerOf(header), firstOffset: baseOffset })
     if (this.#appendedBytes - this.#bytesAtSnapshot >= this.#options.producerSnapshotBytes)
       this.#snapshotSoon()
     return { kind: 'appended', baseOffset, logAppendTimeMs, durable }
+  }
+
+  /**
+   * Ends a producer's transaction here; resolves when the marker is durable, at once when there is nothing to end, which
+   * makes it safe to call again. Throws or rejects with GS_STORAGE_FAILED when the disk refuses: the outcome is unknown then,
+   * and calling again once the partition has recovered settles it.
+   */
+  appendMarker(marker: TransactionMarker): Promise<void> {
+    if (this.#log.failure !== null) throw this.#log.failure
+    const { producers, transactions } = this.#memory
+    const { producerId, producerEpoch, type } = marker
+    // A marker that is on its way is what the caller waits for, too.
+    if (transactions.openOf(producerId) === undefined) return this.#latestDurable
+    const nowMs = this.#options.clock.wallMs()
+    const coordinatorEpoch = COORDINATOR_EPOCH
+    const batch = encodeControlBatch({
+      type,
+      producerId,
+      producerEpoch,
+      coordinatorEpoch,
+      timestampMs: nowMs,
+    })
+    const { baseOffset, durable } = this.#log.append(batch)
+    this.#appendedBytes += batch.length
+    this.#latestDurable = durable
+    transactions.end({ producerId, isCommit: type === 'commit', offset: baseOffset })
+    producers.recordMarker({ producerId, producerEpoch, nowMs })
+    return durable
   }
 
   /** Calls `waiter` whenever more records can be read, or the partition goes away, until unsubscribed. */
@@ -165,9 +238,11 @@ export class Partition {
     return () => this.#waiters.delete(waiter)
   }
 
-  /** Forgets producers that have been silent since `beforeMs`. */
+  /** Forgets producers that have been silent since `beforeMs`, and aborted transactions that are no longer in the log. */
   expireProducers(beforeMs: number): void {
-    this.#producers.expire(beforeMs)
+    const { producers, transactions } = this.#memory
+    producers.expire(beforeMs, (producerId) => transactions.openOf(producerId) !== undefined)
+    transactions.forgetBelow(this.#log.logStartOffset)
   }
 
   /**
@@ -230,7 +305,7 @@ export class Partition {
         const failed = this.#log
         this.#unsubscribe()
         this.#log = opened.log
-        this.#producers = opened.producers
+        this.#memory = opened.memory
         this.#snapshotOffset = opened.covered
         this.#latestDurable = RESOLVED
         this.#unsubscribe = opened.log.subscribe(() => this.#onLogChanged())
@@ -260,7 +335,7 @@ export class Partition {
     this.#isSnapshotting = true
     this.#bytesAtSnapshot = this.#appendedBytes
     const offset = this.log.logEndOffset
-    const bytes = encodeProducerSnapshot(offset, this.#producers)
+    const bytes = encodeProducerSnapshot(offset, this.#memory)
     this.#snapshotUnderway = this.#latestDurable
       .then(() => writeSnapshot(this.#options.disk, this.#snapshotPath(), bytes))
       .then(
@@ -279,7 +354,7 @@ export class Partition {
     await writeSnapshot(
       this.#options.disk,
       this.#snapshotPath(),
-      encodeProducerSnapshot(offset, this.#producers),
+      encodeProducerSnapshot(offset, this.#memory),
     )
     this.#snapshotOffset = offset
   }
@@ -293,9 +368,19 @@ export class Partition {
   }
 }
 
+const MIXED: AppendOutcome = {
+  kind: 'refused',
+  errorCode: KAFKA_ERROR.INVALID_TXN_STATE,
+  message: 'the producer has an open transaction in this partition, and the batch is not part of one',
+}
+
+function producerOf({ producerId, producerEpoch }: BatchHeader) {
+  return { producerId, producerEpoch }
+}
+
 interface OpenedLog {
   readonly log: PartitionLog
-  readonly producers: ProducerStates
+  readonly memory: ProducerMemory
   /** The offset that the snapshot on disk covers, -1 for none. */
   readonly covered: number
 }
@@ -303,8 +388,11 @@ interface OpenedLog {
 async function openLog(options: PartitionOptions, config: EffectiveConfig): Promise<OpenedLog> {
   const { disk, clock, diagnostics, directory } = options
   const log = await PartitionLog.open({ disk, clock, directory, options: config.log, diagnostics })
-  const producers = new ProducerStates({ producersMax: options.producersMax })
-  return { log, producers, covered: await rebuildProducers(log, producers, options) }
+  const memory: ProducerMemory = {
+    producers: new ProducerStates({ producersMax: options.producersMax }),
+    transactions: new PartitionTransactions(),
+  }
+  return { log, memory, covered: await rebuildMemory(log, memory, options) }
 }
 
 /**
@@ -312,12 +400,13 @@ async function openLog(options: PartitionOptions, config: EffectiveConfig): Prom
  * power cut) describes batches that do not exist, so it is dropped and everything is read. Gives the offset that the
  * snapshot on disk covers, -1 for none.
  */
-async function rebuildProducers(log: PartitionLog, producers: ProducerStates, options: PartitionOptions) {
+async function rebuildMemory(log: PartitionLog, memory: ProducerMemory, options: PartitionOptions) {
+  const { producers, transactions } = memory
   const path = join(options.directory, PRODUCER_SNAPSHOT_FILE)
   let covered = -1
   try {
     const bytes = await readSnapshot(options.disk, path)
-    if (bytes !== null) covered = decodeProducerSnapshot(bytes, producers)
+    if (bytes !== null) covered = decodeProducerSnapshot(bytes, memory)
   } catch (error) {
     if (isFailure(error, 'GS_STORAGE_VERSION')) throw error
     options.diagnostics.warn(
@@ -328,6 +417,7 @@ async function rebuildProducers(log: PartitionLog, producers: ProducerStates, op
   if (covered > log.logEndOffset) {
     covered = -1
     producers.clear()
+    transactions.clear()
     await options.disk.unlink(path)
   }
   let offset = Math.max(covered, log.logStartOffset)
@@ -338,10 +428,31 @@ async function rebuildProducers(log: PartitionLog, producers: ProducerStates, op
     for (let at = 0; at < bytes.length; at += batchBytesAt(bytes, at)) {
       const header = readBatchHeader(bytes, at)
       offset = header.baseOffset + header.lastOffsetDelta + 1
-      if (header.producerId < 0 || header.isControl || header.baseOffset < covered) continue
+      if (header.producerId < 0 || header.baseOffset < covered) continue
+      if (header.isControl) {
+        const isCommit = markerTypeAt(bytes, at)
+        if (isCommit !== null) {
+          transactions.end({ producerId: header.producerId, isCommit, offset: header.baseOffset })
+          producers.recordMarker({ ...producerOf(header), nowMs })
+        }
+        continue
+      }
+      if (header.isTransactional) {
+        transactions.begin({ ...producerOf(header), firstOffset: header.baseOffset })
+      }
+      if (header.baseSequence < 0) continue
       const logAppendTimeMs = header.isLogAppendTime ? header.maxTimestamp : -1
       producers.record(header, { baseOffset: header.baseOffset, logAppendTimeMs, nowMs })
     }
   }
   return covered
+}
+
+/** Whether the control batch at `at` commits; null when it is no marker. */
+function markerTypeAt(bytes: Buffer, at: number): boolean | null {
+  const cursor = new RecordCursor()
+  cursor.open(bytes, at)
+  if (!cursor.next()) return null
+  const { type } = decodeControlRecord(cursor.keyBytes(), cursor.valueBytes())
+  return type === 'unknown' ? null : type === 'commit'
 }

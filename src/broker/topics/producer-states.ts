@@ -125,11 +125,27 @@ export class ProducerStates {
     this.#entries.set(claim.producerId, entry)
   }
 
-  /** Forgets producers that have not appended since `beforeMs`. */
-  expire(beforeMs: number): void {
+  /**
+   * Takes note of a marker: batches of an older epoch are refused from here on. A producer that goes on in the same epoch
+   * goes on with its sequences.
+   */
+  recordMarker(marker: { producerId: number; producerEpoch: number; nowMs: number }): void {
+    const entry = this.#entries.get(marker.producerId)
+    if (entry === undefined || marker.producerEpoch < entry.epoch) return
+    if (marker.producerEpoch > entry.epoch) {
+      entry.epoch = marker.producerEpoch
+      entry.batches = []
+    }
+    entry.lastSeenMs = marker.nowMs
+    this.#entries.delete(marker.producerId)
+    this.#entries.set(marker.producerId, entry)
+  }
+
+  /** Forgets producers that have not appended since `beforeMs`, but for those that `isNeeded`. */
+  expire(beforeMs: number, isNeeded: (producerId: number) => boolean = () => false): void {
     for (const [producerId, entry] of this.#entries) {
       if (entry.lastSeenMs >= beforeMs) return
-      this.#entries.delete(producerId)
+      if (!isNeeded(producerId)) this.#entries.delete(producerId)
     }
   }
 

@@ -1,8 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import {
-  decodeProducerSnapshot,
-  encodeProducerSnapshot,
-} from '../../../src/broker/topics/producer-snapshot.ts'
 import { advanceSequence, ProducerStates } from '../../../src/broker/topics/producer-states.ts'
 import { KAFKA_ERROR } from '../../../src/wire/error-codes.ts'
 
@@ -106,51 +102,5 @@ describe('ProducerStates', () => {
     states.expire(1001)
 
     expect([kept, states.size]).toEqual([1, 0])
-  })
-
-  it('comes back from its snapshot as it was', () => {
-    const states = statesWith(...[0, 1, 2, 3, 4, 5, 6].map((sequence) => ({ sequence, epoch: 9 })))
-    states.record(claim(SEQUENCE_MAX, 3, 32767, 2 ** 52), {
-      baseOffset: 2 ** 50,
-      logAppendTimeMs: 5,
-      nowMs: 9999,
-    })
-    const restored = new ProducerStates({ producersMax: 10 })
-
-    const offset = decodeProducerSnapshot(encodeProducerSnapshot(2 ** 51, states), restored)
-
-    expect(offset).toBe(2 ** 51)
-    expect([...restored.entries()]).toEqual([...states.entries()])
-  })
-
-  it('has a snapshot of the drawn bytes', () => {
-    const states = new ProducerStates({ producersMax: 10 })
-    states.record(claim(1, 2, 3, 4), { baseOffset: 5, logAppendTimeMs: -1, nowMs: 6 })
-
-    expect(encodeProducerSnapshot(7, states).toString('hex')).toBe(
-      // version, offset, count
-      '0001' +
-        '0000000000000007' +
-        '00000001' +
-        // producer id, epoch, last seen, batch count
-        '0000000000000004' +
-        '0003' +
-        '0000000000000006' +
-        '01' +
-        // first and last sequence, base offset, append time
-        '00000001' +
-        '00000002' +
-        '0000000000000005' +
-        'ffffffffffffffff',
-    )
-  })
-
-  it('refuses a snapshot of a later version', () => {
-    const bytes = encodeProducerSnapshot(7, statesWith())
-    bytes.writeInt16BE(2, 0)
-
-    expect(() => decodeProducerSnapshot(bytes, statesWith())).toThrow(
-      expect.objectContaining({ code: 'GS_STORAGE_VERSION' }),
-    )
   })
 })
