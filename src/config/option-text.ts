@@ -37,6 +37,11 @@ export function parseOptionText(option: ConfigOption, text: string): string | nu
   return option.kind === 'integer' ? (parseQuantity(text.trim(), option.unit) ?? text) : text
 }
 
+/** Milliseconds of a duration written with its unit (`90s`, `10m`); null for anything else. */
+export function parseDurationMs(text: string): number | null {
+  return /[a-z]$/.test(text.trim()) ? parseQuantity(text.trim(), 'ms') : null
+}
+
 function parseQuantity(text: string, unit: ConfigOption['unit']): number | null {
   const pattern = unit === 'bytes' ? /^(-?\d[\d_]*) ?([KMGT]i?)?B?$/ : /^(-?\d[\d_]*) ?(ms|s|m|h|d)?$/
   const match = pattern.exec(text)

@@ -177,8 +177,8 @@ export class ThreadHandle {
   }
 
   /** The role's snapshot. Rejects with GS_THREAD_FAILED when the thread is gone or does not answer in time. */
-  status(): Promise<unknown> {
-    return this.#ask('status', this.#options.answerMsMax ?? 2_000)
+  status({ answerMsMax = this.#options.answerMsMax ?? 2_000 } = {}): Promise<unknown> {
+    return this.#ask('status', answerMsMax)
   }
 
   /** The thread's metrics as prom-client's JSON, to be aggregated with those of the other threads. */
