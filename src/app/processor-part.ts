@@ -25,16 +25,23 @@ export interface Worker {
 
 export interface ProcessorPart {
   readonly supervisors: readonly ThreadSupervisor[]
-  workers(): Promise<Worker[]>
+  /** Asks every thread; one that does not answer within `answerMsMax` (default: some seconds) has no status. */
+  workers(options?: { readonly answerMsMax?: number }): Promise<Worker[]>
   status(): Promise<ProcessorStatusDocument>
   /** Finishes what is in flight, commits, leaves the group. */
   stop(): Promise<void>
 }
 
+export interface ProcessorPartOptions {
+  readonly bootstrapServers: readonly string[]
+  /** The pressure, for every thread. */
+  readonly ambient: SharedArrayBuffer
+}
+
 /** Starts every thread at once; resolves when all have joined. When one cannot start, the others are stopped. */
 export async function startProcessorPart(
   context: AppContext,
-  bootstrapServers: readonly string[],
+  { bootstrapServers, ambient }: ProcessorPartOptions,
 ): Promise<ProcessorPart> {
   const { config } = context
   const declaration = await loadTopology(config.processor.topology)
@@ -60,6 +67,11 @@ export async function startProcessorPart(
           timeZone: config.processor.timeZone,
           vaultTemplate: config.streams.vaultTemplate,
           commitIntervalMs: config.processor.commitIntervalMs,
+          guarantee: config.processor.guarantee,
+          transactionTimeoutMs: config.processor.transactionTimeoutMs,
+          passthrough: config.processor.passthrough,
+          ambient,
+          checkEveryRecords: config.pressure.checkRecordCount,
           logger: { ...context.logger, thread: name },
         }),
       })
@@ -74,10 +86,10 @@ export async function startProcessorPart(
     await stop().catch(() => {})
     throw error
   }
-  const workers = () =>
+  const workers: ProcessorPart['workers'] = (options) =>
     Promise.all(
       supervisors.map(async ({ name, handle }): Promise<Worker> => {
-        const status = await handle?.status().catch(() => null)
+        const status = await handle?.status(options).catch(() => null)
         return { name, status: (status as ProcessorStatus | null | undefined) ?? null }
       }),
     )

@@ -206,20 +206,20 @@ export const configSchema = z.strictObject({
     commitIntervalMs: quantity(
       'ms',
       [10, 600_000],
-      1_000,
-      'Time between two commits of what has been enriched.',
+      100,
+      'Time from the first work that is not committed to its commit; events are visible to readers after it.',
     ),
-    guarantee: z
-      .enum(['at-least-once'], {
-        error: ({ input }) =>
-          input === 'exactly-once'
-            ? 'exactly-once needs transactions, which this version does not have; at-least-once is what there is'
-            : undefined,
-      })
-      .default('at-least-once')
-      .meta({
-        description: 'After a crash an event may be written again (same eventId), and is never missing.',
-      }),
+    guarantee: choice(
+      ['exactly-once', 'at-least-once'],
+      'exactly-once',
+      'Each event once for readers with read_committed, or after a failure perhaps again under the same eventId.',
+    ),
+    transactionTimeoutMs: quantity(
+      'ms',
+      [2_000, 900_000],
+      15_000,
+      'How long a dead worker can hold up readers: after it, what the worker left open is aborted.',
+    ),
   }),
   compactor: group({
     idleWindows: z

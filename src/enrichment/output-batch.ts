@@ -1,14 +1,13 @@
-/** A batch that is ready to be sent, with the encoder whose memory it lies in. */
+/** A batch that is ready to be sent, and how its memory is given back. */
 
-import type { BatchEncoder } from '../batch/batch-encoder.ts'
 import type { PartitionId } from '../core/brands.ts'
 
 export interface OutputBatch {
   readonly topic: string
   readonly partition: PartitionId
-  /** A view into the encoder's memory. */
+  /** A view into memory that stays as it is until `release`. */
   readonly batch: Buffer
-  /** To be given back to its pool when nobody reads `batch` any more. */
-  readonly encoder: BatchEncoder
   readonly recordCount: number
+  /** To be called once, when nobody reads `batch` any more. */
+  release(): void
 }

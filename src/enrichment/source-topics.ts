@@ -4,7 +4,7 @@ import { DERIVED_BATCH_BYTES_MAX } from '../core/limits.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
 import type { TopologyDeclaration } from '../topology/declaration.ts'
 import type { StreamTopicTemplates } from '../vault/stream-topics.ts'
-import { enrichedTopicOf, streamOf } from '../vault/stream-topics.ts'
+import { enrichedTopicOf, passthroughTopicOf, streamOf } from '../vault/stream-topics.ts'
 
 export class SourceTopics {
   readonly #templates: StreamTopicTemplates
@@ -30,6 +30,20 @@ export class SourceTopics {
 
   enrichedTopicOf(stream: string): string {
     return enrichedTopicOf(stream, this.#templates)
+  }
+
+  /** Where a stream's batches are forwarded while shedding. */
+  passthroughTopicOf(stream: string): string {
+    return passthroughTopicOf(stream, this.#templates)
+  }
+
+  /** Creates the topic that a vault topic's batches are forwarded to, with as many partitions as it has itself. */
+  async ensurePassthrough(cluster: KafkaCluster, vaultTopic: string): Promise<void> {
+    const stream = this.streamOf(vaultTopic)
+    if (stream === null) return
+    const partitionCount = (await cluster.partitionCount(vaultTopic)) ?? 1
+    const configs = { 'max.message.bytes': String(DERIVED_BATCH_BYTES_MAX) }
+    await cluster.ensureTopic(this.passthroughTopicOf(stream), { partitionCount, configs })
   }
 
   /** Creates the output topics of a vault topic where they are missing: as many enriched partitions as it has itself. */

@@ -11,6 +11,8 @@ import { openThreadRegistry } from '../telemetry/metrics.ts'
 import { compileTopology } from '../topology/compile.ts'
 import type { TopologyDeclaration } from '../topology/declaration.ts'
 import { DEFAULT_STREAM_TOPICS } from '../vault/stream-topics.ts'
+import type { PassthroughMode } from './batch-tiers.ts'
+import type { Guarantee } from './delivery.ts'
 import { Processor } from './processor.ts'
 
 export interface ProcessorThreadOptions {
@@ -25,6 +27,12 @@ export interface ProcessorThreadOptions {
   readonly timeZone: string
   readonly vaultTemplate: string
   readonly commitIntervalMs: number
+  readonly guarantee: Guarantee
+  readonly transactionTimeoutMs: number
+  readonly passthrough: PassthroughMode
+  /** Where the observer publishes the pressure; without it everything is enriched fully. */
+  readonly ambient?: SharedArrayBuffer
+  readonly checkEveryRecords?: number
   readonly logger: LoggerOptions
 }
 
@@ -39,6 +47,11 @@ serveThread<ProcessorThreadOptions>({
     timeZone,
     vaultTemplate,
     commitIntervalMs,
+    guarantee,
+    transactionTimeoutMs,
+    passthrough,
+    ambient,
+    checkEveryRecords,
     logger,
   }) {
     const diagnostics = openDiagnostics(logger)
@@ -54,10 +67,18 @@ serveThread<ProcessorThreadOptions>({
     const processor = Processor.start({
       cluster,
       clock: systemClock,
+      random: systemRandom,
       diagnostics,
       metrics,
       groupId,
       groupInstanceId,
+      guarantee,
+      // One name for both fences: the group's and the transaction coordinator's.
+      transactionalId: groupInstanceId,
+      transactionTimeoutMs,
+      passthrough,
+      ...(ambient === undefined ? {} : { ambient }),
+      ...(checkEveryRecords === undefined ? {} : { checkEveryRecords }),
       topology: compileTopology(topology, { timeZone }),
       topics: new SourceTopics(topology, { ...DEFAULT_STREAM_TOPICS, vault: vaultTemplate }),
       commitIntervalMs,

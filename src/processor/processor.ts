@@ -1,56 +1,88 @@
 /**
- * A processor: one member of the consumer group over the vault's topics. It fetches raw batches, enriches them, writes
- * events and dead letters, and commits an offset only when everything made from the records before it is durable.
+ * A processor: one member of the consumer group over the vault's topics. It fetches raw batches, does with each what the tier
+ * of the moment says (enrich fully, enrich in part, hand on untouched), and commits outputs, debt and offsets together.
  *
  * Promises:
- * - At least once: a crash at any instant repeats events (under the same event ids), and never leaves one out.
- * - A partition is given up only after what was begun has become durable and is committed, or a bounded wait has passed.
- * - An output that cannot be written does not stop the other partitions: its own goes back and tries again.
+ * - Exactly once (or at least once, where that is chosen): see `delivery.ts`. A crash at any instant leaves no record out.
+ * - The tier is chosen per batch. What is not enriched fully is booked as debt, to the offset, in the same commit.
+ * - A partition is given up only after what was begun is committed, or a bounded wait has passed; then it is fenced.
+ * - A partition whose output cannot be written waits, later and later, and does not stop the others.
  *
- * It leaves to others: what an event looks like (`topology/`), which partitions are ours (`kafka/group-member.ts`).
- * Exactly-once (outputs, ledger entries and offsets in one transaction) takes the place of `#commit`.
+ * It leaves to others: what an event looks like (`topology/`), which partitions are ours (`kafka/group-member.ts`), which tier
+ * is right (`pressure/`).
  */
 
 import type { Registry } from 'prom-client'
-import { batchBytesAt, maxTimestampAt } from '../batch/record-batch.ts'
+import { batchBytesAt, recordCountAt } from '../batch/record-batch.ts'
 import type { Offset } from '../core/brands.ts'
+import { asOffset } from '../core/brands.ts'
 import type { Clock, Timer } from '../core/clock.ts'
 import { isFailure } from '../core/errors.ts'
 import { DERIVED_BATCH_BYTES_MAX } from '../core/limits.ts'
+import type { Random } from '../core/random.ts'
 import { EncoderPool } from '../enrichment/encoder-pool.ts'
-import type { OutputBatch } from '../enrichment/output-batch.ts'
 import { PartitionEnricher } from '../enrichment/partition-enricher.ts'
 import type { SourceTopics } from '../enrichment/source-topics.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
 import type { FetchedPartition } from '../kafka/fetch-partition.ts'
 import { Fetcher } from '../kafka/fetcher.ts'
 import { GroupMember } from '../kafka/group-member.ts'
+import { IdempotentProducer } from '../kafka/idempotent-producer.ts'
 import { kafkaErrorCodeOf } from '../kafka/kafka-errors.ts'
 import { listOffsets } from '../kafka/offsets.ts'
-import { Producer } from '../kafka/producer.ts'
+import { TransactionalProducer } from '../kafka/transactional-producer.ts'
+import type { DebtReason } from '../ledger/debt-entry.ts'
+import { ensureLedgerTopic } from '../ledger/ledger-topic.ts'
+import { AmbientCheck, AmbientReader, createAmbientBuffer } from '../pressure/ambient-status.ts'
+import { EventLoopSensor } from '../pressure/sources/event-loop-sensor.ts'
+import type { Tier } from '../pressure/tiers.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
 import type { CompiledTopology } from '../topology/compile.ts'
 import { createEnricher, type Enricher } from '../topology/enricher.ts'
 import { KAFKA_ERROR } from '../wire/error-codes.ts'
-import type { PartitionCounts, PartitionProgress } from './assigned-partition.ts'
+import type { PartitionClaim, PartitionCounts, PartitionProgress } from './assigned-partition.ts'
 import { AssignedPartition, NOTHING_COUNTED } from './assigned-partition.ts'
-import type { Ticket } from './output-tracker.ts'
+import { AtLeastOnceDelivery } from './at-least-once-delivery.ts'
+import type { PassthroughMode } from './batch-tiers.ts'
+import { workOnBatch } from './batch-tiers.ts'
+import { DebtTail } from './debt-tail.ts'
+import {
+  type Delivery,
+  DeliveryFailure,
+  type Guarantee,
+  OUTPUT_BYTES_HELD_MAX,
+  type OutputOrigin,
+} from './delivery.ts'
 import type { ProcessorMetrics } from './processor-metrics.ts'
 import { openProcessorMetrics } from './processor-metrics.ts'
+import { TransactionalDelivery } from './transactional-delivery.ts'
+import type { TierWork } from './work-log.ts'
+import { WorkLog } from './work-log.ts'
 
 export interface ProcessorOptions {
   /** Connected; closed by whoever made it. */
   readonly cluster: KafkaCluster
   readonly clock: Clock
+  readonly random: Random
   readonly diagnostics: Diagnostics
   readonly metrics: Registry
   readonly groupId: string
   /** Makes the member static (KIP-345): a restart under the same name has its partitions back at once. */
   readonly groupInstanceId?: string
+  readonly guarantee: Guarantee
+  /** Fences a predecessor of the same name. Needed for exactly once. */
+  readonly transactionalId: string
+  /** The coordinator aborts a transaction that is open for so long: how long a dead worker can hold up readers. */
+  readonly transactionTimeoutMs: number
   readonly topology: CompiledTopology
   /** Which vault topics are read, and where their output goes. */
   readonly topics: SourceTopics
-  /** Time between two commits. */
+  readonly passthrough: PassthroughMode
+  /** The pressure, as its observer publishes it; without one everything is enriched fully. */
+  readonly ambient?: SharedArrayBuffer
+  /** Records between two looks at the tier, about. */
+  readonly checkEveryRecords?: number
+  /** Time from the first uncommitted progress to its commit. */
   readonly commitIntervalMs: number
   readonly onFailed: (error: Error) => void
 }
@@ -59,14 +91,22 @@ export interface ProcessorStatus {
   /** In the consumer group, with whatever share of the partitions. */
   readonly isMember: boolean
   readonly partitions: readonly PartitionProgress[]
+  /** Records and worker time by tier, since the start. */
+  readonly work: TierWork
+  /** 99th percentile of commits of late: what upstream takes to make work durable; null when there were none. */
+  readonly upstreamAckMs: number | null
+  /** The tier of the batch worked on last. */
+  readonly tier: Tier
+  /** Of this thread, since it was asked last. */
+  readonly eventLoop: { readonly delayMs: number | null; readonly utilization: number }
 }
 
 /** An output batch is closed at this size, so that a consumer of events is not handed more than it asked for. */
 const OUTPUT_BATCH_BYTES_TARGET = 512 * 1024
-/** Output that is made and not yet durable, at most, besides one batch. */
-const OUTPUT_BYTES_IN_FLIGHT_MAX = 16 * 1024 * 1024
 /** An output is tried for so long before its partition goes back and begins again. */
 const OUTPUT_TIMEOUT_MS = 60_000
+/** The producer's own limit; what is held before it is limited already. */
+const PRODUCER_BYTES_MAX = OUTPUT_BYTES_HELD_MAX + 8 * DERIVED_BATCH_BYTES_MAX
 /** A partition that is given up waits so long for what it has begun. */
 const LEAVE_MS_MAX = 5_000
 /** The thread answers heartbeats and questions at least this often while it enriches. */
@@ -78,13 +118,19 @@ const HEARTBEAT_INTERVAL_MS = 2_000
 /** A fetch waits so long at the broker when nothing comes; what comes is answered at once. */
 const FETCH_WAIT_MS = 5_000
 const POLL_MS_MAX = 1_000
-const REWIND_BACKOFF_MS = { first: 200, max: 10_000 } as const
+const RETRY_BACKOFF_MS = { first: 200, max: 10_000 } as const
+
+type TopicPartition = { readonly topic: string; readonly partition: number }
 
 export class Processor {
   readonly #options: ProcessorOptions
   readonly #enricher: Enricher
   readonly #metrics: ProcessorMetrics
-  readonly #producer: Producer
+  readonly #delivery: Delivery
+  readonly #ambient: AmbientReader
+  readonly #tiers: AmbientCheck
+  readonly #work: WorkLog
+  readonly #eventLoop: EventLoopSensor
   /** One for each assignment: a fetch that waits at the broker for what was assigned before would hold up the next. */
   #fetcher: Fetcher
   readonly #group: GroupMember
@@ -99,17 +145,25 @@ export class Processor {
   readonly #stopping = new AbortController()
   #running: Promise<void> = Promise.resolve()
   #commitTimer: Timer | null = null
-  #committing: Promise<void> = Promise.resolve()
+  /** Commits, and what follows from their failures, one after the other. */
+  #turn: Promise<void> = Promise.resolve()
+  /** Partitions were lost: what was made of them may not be committed. */
+  #mustAbandon = false
+  #isFailed = false
+  #tier: Tier = 'full'
 
   private constructor(options: ProcessorOptions) {
-    const { cluster, groupId, groupInstanceId, topology, topics, metrics } = options
+    const { cluster, clock, groupId, groupInstanceId, topology, topics, metrics, random } = options
     this.#options = options
     this.#enricher = createEnricher(topology)
     this.#metrics = openProcessorMetrics(metrics)
-    this.#producer = new Producer(cluster, {
-      timeoutMs: OUTPUT_TIMEOUT_MS,
-      bytesInFlightMax: OUTPUT_BYTES_IN_FLIGHT_MAX,
+    this.#ambient = new AmbientReader(options.ambient ?? createAmbientBuffer())
+    this.#tiers = new AmbientCheck(this.#ambient, {
+      random,
+      ...(options.checkEveryRecords === undefined ? {} : { recordsBetween: options.checkEveryRecords }),
     })
+    this.#work = new WorkLog({ clock })
+    this.#eventLoop = EventLoopSensor.start({ clock })
     this.#fetcher = this.#openFetcher()
     this.#group = new GroupMember(cluster, {
       groupId,
@@ -118,187 +172,314 @@ export class Processor {
       heartbeatIntervalMs: HEARTBEAT_INTERVAL_MS,
       topics: (names) => names.filter((name) => topics.streamOf(name) !== null),
     })
+    this.#delivery = this.#openDelivery()
   }
 
   /**
    * Begins to join the group; `status` says when it is a member. Partitions come and go with members and streams.
-   * `onFailed` is told of what will not pass by itself, such as not being allowed into the group.
+   * `onFailed` is told of what will not pass by itself, such as not being allowed into the group, or another of the same name.
    */
   static start(options: ProcessorOptions): Processor {
     const processor = new Processor(options)
-    processor.#group.start({
-      onAssigned: (partitions) => processor.#onAssigned(partitions),
-      onRevoked: (partitions) => processor.#onRevoked(partitions),
-      onLost: (partitions) => processor.#onLost(partitions),
-      onFailed: options.onFailed,
-    })
     processor.#running = processor.#run()
-    processor.#scheduleCommit()
     return processor
   }
 
   status(): ProcessorStatus {
     const nowMs = this.#options.clock.wallMs()
     const { state } = this.#group.status()
+    const { eventLoopDelayMs, eventLoopUtilization } = this.#eventLoop.read()
     return {
       isMember: state === 'stable' || state === 'revoking',
       partitions: [...this.#assigned.values()].map((assigned) =>
         assigned.progress(this.#fetcher.ends(assigned.topic, assigned.partition)?.highWatermark ?? -1, nowMs),
       ),
+      work: this.#work.totals(),
+      upstreamAckMs: this.#work.commitMs(),
+      tier: this.#tier,
+      eventLoop: { delayMs: eventLoopDelayMs ?? null, utilization: eventLoopUtilization ?? 0 },
     }
   }
 
   /** Finishes what is begun, commits it, and leaves the group. */
   async stop(): Promise<void> {
     this.#stopping.abort()
-    this.#commitTimer?.cancel()
     await this.#running
     // Leaving revokes the partitions, and that waits for their outputs and commits them.
     await this.#group.stop()
+    this.#commitTimer?.cancel()
+    this.#eventLoop.stop()
     await this.#fetcher.stop()
-    await this.#producer.stop()
+    await this.#delivery.stop()
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping
+    try {
+      await ensureLedgerTopic(this.#options.cluster)
+      // Before the committed offsets are read: what a predecessor left open is decided here, and not by its timeout.
+      await this.#delivery.open(signal)
+    } catch (error) {
+      if (!signal.aborted) this.#fail(error)
+      return
+    }
+    this.#group.start({
+      onAssigned: (partitions) => this.#onAssigned(partitions),
+      onRevoked: (partitions) => this.#onRevoked(partitions),
+      onLost: (partitions) => this.#onLost(partitions),
+      onFailed: (error) => this.#fail(error),
+    })
     while (!signal.aborted) {
       try {
         const chunks = await this.#fetcher.poll({ timeoutMs: POLL_MS_MAX, signal })
         // Claimed all at once: while the first is worked on, a partition of a later one may go back or change hands.
-        const claims = chunks.map((chunk) => this.#assigned.get(keyOf(chunk.topic, chunk.partition))?.claim())
+        const claims = chunks.map((chunk) => this.#assigned.get(keyOf(chunk))?.claim())
         for (const [index, chunk] of chunks.entries()) {
           const claim = claims[index]
-          if (claim?.isCurrent()) await this.#process(claim.assigned, chunk)
+          if (claim?.isCurrent()) await this.#process(claim, chunk)
         }
       } catch (error) {
         if (signal.aborted) return
         this.#onFetchFailure(error)
-        await this.#options.clock.sleep(REWIND_BACKOFF_MS.first, signal).catch(() => {})
+        await this.#options.clock.sleep(RETRY_BACKOFF_MS.first, signal).catch(() => {})
       }
     }
   }
 
-  /** Enriches a chunk that follows on from the partition's position. Never rejects: what goes wrong is the partition's own. */
-  async #process(assigned: AssignedPartition, chunk: FetchedPartition): Promise<void> {
-    // The log was cut or cleaned below us: what was tracked is about offsets that are no more.
-    if (chunk.fetchOffset < assigned.position) assigned.restartAt(chunk.fetchOffset)
-    const { generation } = assigned
-    const sends: Promise<unknown>[] = []
-    const isCurrent = () => assigned.generation === generation
-    let ticket: Ticket | null = null
+  /** Works through a chunk that follows on from the partition's position. Never rejects: what goes wrong is the partition's own. */
+  async #process(claim: PartitionClaim, chunk: FetchedPartition): Promise<void> {
+    const { assigned } = claim
+    const { clock } = this.#options
+    const { records } = chunk
     assigned.isBusy = true
     try {
-      let busySinceMs = this.#options.clock.monotonicMs()
+      if (chunk.fetchOffset > assigned.position) this.#passOverLost(assigned, chunk.fetchOffset)
+      if (chunk.fetchOffset < assigned.position) {
+        // The log is shorter than it was: made anew, or cut by a leader that had less.
+        assigned.debt.breakOff()
+        assigned.position = chunk.fetchOffset
+      }
+      let busySinceMs = clock.monotonicMs()
       let at = 0
-      while (at < chunk.records.length && isCurrent() && !assigned.isLeaving) {
-        this.#enrichBatch(assigned, chunk.records, at)
-        at += batchBytesAt(chunk.records, at)
-        await this.#sendOutputs(assigned, sends)
-        if (this.#options.clock.monotonicMs() - busySinceMs > BUSY_MS_MAX) {
+      while (at < records.length && claim.isCurrent() && this.#delivery.failure === null) {
+        const startedMs = clock.monotonicMs()
+        if (this.#delivery.bytesHeld >= OUTPUT_BYTES_HELD_MAX) await this.#delivery.waitForRoom()
+        const tier = this.#tiers.tierFor(recordCountAt(records, at))
+        if (tier === 'passthrough') await this.#ensurePassthrough(assigned)
+        if (!claim.isCurrent()) break
+        this.#workOn(assigned, records, at, tier, startedMs)
+        at += batchBytesAt(records, at)
+        if (clock.monotonicMs() - busySinceMs > BUSY_MS_MAX) {
           await new Promise((resolve) => setImmediate(resolve))
-          busySinceMs = this.#options.clock.monotonicMs()
+          busySinceMs = clock.monotonicMs()
         }
       }
-      if (isCurrent()) {
-        // A partition that is being given up ends between two batches: what was enriched is not done again by its next owner.
-        if (at >= chunk.records.length) assigned.position = chunk.nextOffset
-        ticket = assigned.tracker.begin(assigned.position)
-        assigned.enricher.flush()
-        await this.#sendOutputs(assigned, sends)
+      if (at >= records.length && claim.isCurrent()) {
+        // Behind the last batch there may be offsets that hold nothing for us: markers, and what was aborted.
+        assigned.debt.extendOver(assigned.position, chunk.nextOffset - 1)
+        assigned.position = chunk.nextOffset
+        if (assigned.hasProgress) this.#scheduleCommit()
       }
     } catch (error) {
       // A bug of ours. Going on behind the chunk would leave it out, so the partition stays before it, loudly.
-      sends.push(Promise.reject(error))
+      this.#giveUp(new DeliveryFailure(error, { origin: assigned }))
     } finally {
       assigned.isBusy = false
     }
-    // Not awaited: the next chunk is enriched while this one's outputs become durable.
-    Promise.all(sends).then(
-      () => {
-        if (ticket === null || !isCurrent()) return
-        assigned.tracker.complete(ticket)
-        assigned.rewindCount = 0
-      },
-      (error: unknown) => this.#rewind(assigned, generation, error),
+    if (this.#delivery.failure !== null) void this.#commit()
+  }
+
+  #workOn(assigned: AssignedPartition, records: Buffer, at: number, tier: Tier, startedMs: number): void {
+    const { clock, passthrough, topics } = this.#options
+    const done = workOnBatch(assigned, records, at, {
+      tier,
+      passthrough,
+      passthroughTopic: topics.passthroughTopicOf(assigned.stream),
+      reason: this.#reason,
+      wallMs: this.#wallMs,
+      emit: (output) => this.#delivery.add(output, assigned),
+    })
+    this.#tier = done.tier
+    this.#work.add(done.tier, done.recordCount, clock.monotonicMs() - startedMs)
+    this.#metrics.addWork(assigned.stream, { ...done, vaultBytes: batchBytesAt(records, at) })
+    this.#scheduleCommit()
+  }
+
+  readonly #wallMs = () => this.#options.clock.wallMs()
+
+  /** Why there is debt right now, for the ledger. */
+  readonly #reason = (): DebtReason => {
+    const { zone, driver } = this.#ambient.read()
+    return { zone, driver }
+  }
+
+  async #ensurePassthrough(assigned: AssignedPartition): Promise<void> {
+    if (assigned.hasPassthroughTopic || this.#options.passthrough !== 'forward') return
+    await this.#options.topics.ensurePassthrough(this.#options.cluster, assigned.topic)
+    assigned.hasPassthroughTopic = true
+  }
+
+  /** The vault's log begins behind the partition's position: its bytes were deleted before anybody could process them. */
+  #passOverLost(assigned: AssignedPartition, logStart: Offset): void {
+    const { topic, partition, position } = assigned
+    const lostCount = logStart - position
+    this.#options.diagnostics.error(
+      { topic, partition, first: position, last: logStart - 1, lostCount },
+      'vault records were deleted before they were processed; the ledger names them as lost',
     )
+    this.#metrics.lostRecords.inc(lostCount)
+    assigned.debt.bookLost({
+      first: position,
+      last: logStart - 1,
+      tier: 'deferred',
+      reason: this.#reason(),
+      recordCount: lostCount,
+      bytes: 0,
+      timestampMinMs: -1,
+      timestampMaxMs: -1,
+      bookedMs: this.#wallMs(),
+    })
+    assigned.position = logStart
+    this.#scheduleCommit()
   }
 
-  #enrichBatch(assigned: AssignedPartition, records: Buffer, at: number): void {
-    const count = assigned.enricher.enrich(records, at, assigned.position)
-    assigned.position = count.nextOffset
-    assigned.count(count, maxTimestampAt(records, at))
-    this.#metrics.addEnriched(assigned.stream, { ...count, vaultBytes: batchBytesAt(records, at) })
+  #scheduleCommit(): void {
+    this.#commitTimer ??= this.#options.clock.after(this.#options.commitIntervalMs, () => {
+      this.#commitTimer = null
+      void this.#commit()
+    })
   }
 
-  /** Hands finished output batches to the producer, waiting for room; each is added to `sends`. */
-  async #sendOutputs(assigned: AssignedPartition, sends: Promise<unknown>[]): Promise<void> {
-    for (let output = assigned.outputs.shift(); output !== undefined; output = assigned.outputs.shift()) {
-      const { topic, partition, batch, encoder } = output
-      try {
-        await this.#producer.waitForRoom(batch.length)
-        const send = this.#producer.send(topic, partition, batch)
-        assigned.sendCount++
-        const settled = send.finally(() => {
-          assigned.sendCount--
-          this.#encoders.give(encoder)
-        })
-        sends.push(settled)
-      } catch (error) {
-        this.#encoders.give(encoder)
-        sends.push(Promise.reject(error))
+  /** Commits the progress of all partitions, once what is under way has ended. Never rejects. */
+  #commit(): Promise<void> {
+    this.#turn = this.#turn.then(() => this.#commitNow())
+    return this.#turn
+  }
+
+  async #commitNow(): Promise<void> {
+    if (this.#isFailed) return
+    if (this.#delivery.failure === null && !this.#mustAbandon) {
+      const moved = [...this.#assigned.values()].filter(({ hasProgress }) => hasProgress)
+      if (moved.length === 0) return
+      // From here to the delivery's commit nothing is awaited: outputs, positions and debt are of one moment.
+      for (const { enricher } of moved) enricher.flush()
+      const points = moved.map((assigned) => ({ assigned, ...assigned.checkpoint() }))
+      const startedMs = this.#options.clock.monotonicMs()
+      const committed = this.#delivery.commit({
+        offsets: points.map(({ assigned: { topic, partition }, position: offset }) => ({
+          topic,
+          partition,
+          offset,
+        })),
+        ledger: points.flatMap(({ records }) => records),
+        generation: this.#group.generation(),
+      })
+      const isCommitted = await committed.then(
+        () => true,
+        () => false,
+      )
+      if (isCommitted) {
+        for (const point of points) point.committed()
+        this.#work.addCommit(this.#options.clock.monotonicMs() - startedMs)
+        this.#metrics.commits.inc()
+        return
       }
-      // Nobody looks at a send before all of its chunk are out; a failure in between is not unhandled.
-      sends.at(-1)?.catch(() => {})
+    }
+    await this.#goBack(this.#delivery.failure)
+  }
+
+  /** What a bug, or a loss, leaves behind is given up at the next turn. */
+  #giveUp(failure: DeliveryFailure): void {
+    this.#mustAbandon = true
+    this.#report(failure)
+    this.#blame(failure.origin, failure.cause)
+    void this.#commit()
+  }
+
+  /** Nothing since the last commit has happened: every partition begins again there, the one to blame after a pause. */
+  async #goBack(failure: DeliveryFailure | null): Promise<void> {
+    this.#mustAbandon = false
+    if (failure !== null) {
+      this.#report(failure)
+      this.#blame(failure.origin, failure.cause)
+      if (failure.isFatal) return this.#fail(failure)
+    }
+    this.#metrics.rewinds.inc()
+    const returning = [...this.#assigned.values()]
+    for (const assigned of returning) {
+      assigned.rewind()
+      assigned.isRewinding = true
+    }
+    this.#fetcher.pause(returning)
+    try {
+      await this.#delivery.abandon()
+    } catch (error) {
+      return this.#fail(error)
+    }
+    if (failure !== null && failure.origin === null) {
+      await this.#options.clock.sleep(RETRY_BACKOFF_MS.first, this.#stopping.signal).catch(() => {})
+    }
+    for (const assigned of returning) {
+      if (assigned.failureCount > 0) void this.#resumeLater(assigned)
+      else this.#resume(assigned)
     }
   }
 
-  /** An output was not written: the partition goes back to what is durable and, after a pause, begins again there. */
-  async #rewind(assigned: AssignedPartition, generation: number, error: unknown): Promise<void> {
-    if (assigned.generation !== generation || assigned.isLeaving) return
-    const { topic, partition } = assigned
-    const backTo = assigned.tracker.committable
-    assigned.restartAt(backTo)
-    assigned.isRewinding = true
-    this.#releaseOutputs(assigned)
-    this.#metrics.rewinds.inc()
-    assigned.rewindCount++
-    if (kafkaErrorCodeOf(error) === KAFKA_ERROR.MESSAGE_TOO_LARGE) {
+  #blame(origin: OutputOrigin | null, cause: unknown): void {
+    const assigned = origin === null ? undefined : this.#assigned.get(keyOf(origin))
+    if (assigned === undefined) return
+    assigned.failureCount++
+    if (kafkaErrorCodeOf(cause) === KAFKA_ERROR.MESSAGE_TOO_LARGE) {
       // The topic takes less than was asked for when it was created; larger events go to the dead letters from now on.
       assigned.enricher.outputBytesMax = Math.max(16_384, Math.floor(assigned.enricher.outputBytesMax / 2))
     }
-    const { diagnostics } = this.#options
-    const facts = { topic, partition, backTo, error }
-    if (isFailure(error)) diagnostics.warn(facts, 'an output was not written; its partition begins again')
-    else diagnostics.error(facts, 'a bug stopped the enrichment of a partition; it begins again')
-    this.#fetcher.pause([assigned])
+  }
+
+  async #resumeLater(assigned: AssignedPartition): Promise<void> {
+    const { generation } = assigned
     const pauseMs = Math.min(
-      REWIND_BACKOFF_MS.max,
-      REWIND_BACKOFF_MS.first * 2 ** Math.min(assigned.rewindCount - 1, 10),
+      RETRY_BACKOFF_MS.max,
+      RETRY_BACKOFF_MS.first * 2 ** Math.min(assigned.failureCount - 1, 10),
     )
     await this.#options.clock.sleep(pauseMs, this.#stopping.signal).catch(() => {})
+    // Went back once more meanwhile: that has its own end.
+    if (assigned.generation === generation) this.#resume(assigned)
+  }
+
+  #resume(assigned: AssignedPartition): void {
     // Given up, or about to be: the fetcher does not know it any more.
-    if (assigned.isLeaving) return
+    if (assigned.isLeaving || this.#assigned.get(keyOf(assigned)) !== assigned) return
     assigned.isRewinding = false
-    this.#fetcher.seek(topic, partition, backTo)
+    this.#fetcher.seek(assigned.topic, assigned.partition, assigned.position)
     this.#fetcher.resume([assigned])
   }
 
-  #releaseOutputs(assigned: AssignedPartition): void {
-    for (const output of assigned.outputs.splice(0)) this.#encoders.give(output.encoder)
+  #report(failure: DeliveryFailure): void {
+    const { diagnostics } = this.#options
+    const facts = { ...originFacts(failure.origin), error: failure.cause }
+    if (isFailure(failure.cause) || failure.origin === null) {
+      diagnostics.warn(facts, 'work was not committed; it is done again from the last commit')
+    } else diagnostics.error(facts, 'a bug stopped the work on a partition; it begins again')
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isFailed) return
+    this.#isFailed = true
+    this.#options.onFailed(error instanceof Error ? error : new Error(String(error)))
   }
 
   /** Whatever stopped a partition for good is tried again from where it is: nothing here is ours to skip. */
   #onFetchFailure(error: unknown): void {
     const facts = (error as { facts?: { topic?: unknown; partition?: unknown } }).facts
     this.#options.diagnostics.warn({ error }, 'a partition cannot be read; it is tried again')
-    const assigned = this.#assigned.get(keyOf(String(facts?.topic), Number(facts?.partition)))
+    const assigned = this.#assigned.get(
+      keyOf({ topic: String(facts?.topic), partition: Number(facts?.partition) }),
+    )
     if (assigned === undefined || assigned.isLeaving) return
     this.#fetcher.seek(assigned.topic, assigned.partition, assigned.position)
   }
 
-  async #onAssigned(
-    partitions: readonly { readonly topic: string; readonly partition: number }[],
-  ): Promise<void> {
+  async #onAssigned(partitions: readonly TopicPartition[]): Promise<void> {
     if (partitions.length === 0) return
     const { cluster, topics } = this.#options
     const committed = await this.#group.committed(partitions)
@@ -311,7 +492,7 @@ export class Processor {
     await Promise.all(
       [...new Set(starts.map(({ topic }) => topic))].map((topic) => topics.ensureOutputs(cluster, topic)),
     )
-    for (const { topic, partition, offset } of starts) this.#open(topic, partition, offset)
+    for (const { topic, partition, offset } of starts) this.#open(topic, partition, asOffset(offset))
     const before = this.#fetcher
     this.#fetcher = this.#openFetcher()
     void before.stop()
@@ -319,105 +500,82 @@ export class Processor {
   }
 
   #openFetcher(): Fetcher {
-    return new Fetcher(this.#options.cluster, { waitMsMax: FETCH_WAIT_MS })
+    return new Fetcher(this.#options.cluster, { waitMsMax: FETCH_WAIT_MS, isolation: 'read_committed' })
+  }
+
+  #openDelivery(): Delivery {
+    const { cluster, guarantee, transactionalId, transactionTimeoutMs } = this.#options
+    const limits = { timeoutMs: OUTPUT_TIMEOUT_MS, bytesInFlightMax: PRODUCER_BYTES_MAX }
+    const wallMs = this.#wallMs
+    if (guarantee === 'at-least-once') {
+      return new AtLeastOnceDelivery(new IdempotentProducer(cluster, limits), {
+        commitOffsets: (offsets) => this.#group.commit(offsets),
+        wallMs,
+      })
+    }
+    const producer = new TransactionalProducer(cluster, { ...limits, transactionalId, transactionTimeoutMs })
+    return new TransactionalDelivery(producer, { wallMs })
   }
 
   #open(topic: string, partition: AssignedPartition['partition'], start: Offset): void {
-    const stream = this.#options.topics.streamOf(topic) ?? topic
-    const outputs: OutputBatch[] = []
+    const { topics, topology } = this.#options
+    const stream = topics.streamOf(topic) ?? topic
     const enricher = new PartitionEnricher({
       enricher: this.#enricher,
       encoders: this.#encoders,
       vaultTopic: topic,
       partition,
-      enrichedTopic: this.#options.topics.enrichedTopicOf(stream),
-      deadLetterTopic: this.#options.topics.deadLetterTopic,
+      enrichedTopic: topics.enrichedTopicOf(stream),
+      deadLetterTopic: topics.deadLetterTopic,
       batchBytesTarget: OUTPUT_BATCH_BYTES_TARGET,
-      emit: (output) => outputs.push(output),
+      emit: (output) => this.#delivery.add(output, { topic, partition }),
     })
-    const counts = this.#counted.get(keyOf(topic, partition)) ?? NOTHING_COUNTED
-    const assigned = new AssignedPartition({ topic, partition, stream, enricher, outputs, start, counts })
-    this.#assigned.set(keyOf(topic, partition), assigned)
+    const debt = new DebtTail({ topology: topology.name, topic, partition })
+    const counts = this.#counted.get(keyOf({ topic, partition })) ?? NOTHING_COUNTED
+    const assigned = new AssignedPartition({ topic, partition, stream, enricher, debt, start, counts })
+    this.#assigned.set(keyOf(assigned), assigned)
   }
 
-  /** Before the partitions may go to another member: what was begun becomes durable and is committed. */
-  async #onRevoked(
-    partitions: readonly { readonly topic: string; readonly partition: number }[],
-  ): Promise<void> {
-    const leaving = partitions
-      .map(({ topic, partition }) => this.#assigned.get(keyOf(topic, partition)))
-      .filter((assigned) => assigned !== undefined)
-    for (const assigned of leaving) assigned.isLeaving = true
-    this.#fetcher.unassign(leaving)
+  /** Before the partitions may go to another member: what was begun is committed. */
+  async #onRevoked(partitions: readonly TopicPartition[]): Promise<void> {
+    const leaving = this.#leave(partitions)
     const { clock } = this.#options
     const deadlineMs = clock.monotonicMs() + LEAVE_MS_MAX
     do await clock.sleep(2)
-    while (leaving.some(isOutputPending) && clock.monotonicMs() < deadlineMs)
-    await this.#commit(leaving)
+    while (leaving.some(({ isBusy }) => isBusy) && clock.monotonicMs() < deadlineMs)
+    // Not longer than this: what commits later is of a generation that is over, and is refused.
+    await Promise.race([this.#commit(), clock.sleep(Math.max(1, deadlineMs - clock.monotonicMs()))])
     this.#forget(leaving)
   }
 
   /** The partitions are another member's already: nothing of them may be committed any more. */
-  async #onLost(
-    partitions: readonly { readonly topic: string; readonly partition: number }[],
-  ): Promise<void> {
-    const lost = partitions
-      .map(({ topic, partition }) => this.#assigned.get(keyOf(topic, partition)))
+  async #onLost(partitions: readonly TopicPartition[]): Promise<void> {
+    this.#forget(this.#leave(partitions))
+    this.#mustAbandon = true
+    void this.#commit()
+  }
+
+  #leave(partitions: readonly TopicPartition[]): AssignedPartition[] {
+    const leaving = partitions
+      .map((partition) => this.#assigned.get(keyOf(partition)))
       .filter((assigned) => assigned !== undefined)
-    for (const assigned of lost) assigned.isLeaving = true
-    this.#fetcher.unassign(lost)
-    this.#forget(lost)
+    for (const assigned of leaving) assigned.isLeaving = true
+    this.#fetcher.unassign(leaving)
+    return leaving
   }
 
   #forget(partitions: readonly AssignedPartition[]): void {
     for (const assigned of partitions) {
       assigned.generation++
       assigned.enricher.discard()
-      this.#releaseOutputs(assigned)
-      const key = keyOf(assigned.topic, assigned.partition)
-      this.#assigned.delete(key)
-      this.#counted.set(key, assigned.counts)
-    }
-  }
-
-  #scheduleCommit(): void {
-    const { clock, commitIntervalMs } = this.#options
-    this.#commitTimer = clock.after(commitIntervalMs, () => {
-      void this.#commit([...this.#assigned.values()]).finally(() => {
-        if (!this.#stopping.signal.aborted) this.#scheduleCommit()
-      })
-    })
-  }
-
-  /** Commits how far the partitions' outputs are durable. One commit at a time; a failure is left to the next one. */
-  #commit(partitions: readonly AssignedPartition[]): Promise<void> {
-    this.#committing = this.#committing.then(() => this.#commitNow(partitions))
-    return this.#committing
-  }
-
-  async #commitNow(partitions: readonly AssignedPartition[]): Promise<void> {
-    const moved = partitions
-      .map((assigned) => ({ assigned, offset: assigned.tracker.committable }))
-      .filter(({ assigned, offset }) => offset !== assigned.committed)
-    if (moved.length === 0) return
-    try {
-      await this.#group.commit(
-        moved.map(({ assigned: { topic, partition }, offset }) => ({ topic, partition, offset })),
-      )
-      for (const { assigned, offset } of moved) assigned.committed = offset
-      this.#metrics.commits.inc()
-    } catch (error) {
-      this.#options.diagnostics.debug(
-        { error, partitionCount: moved.length },
-        'offsets were not committed this time',
-      )
+      this.#assigned.delete(keyOf(assigned))
+      this.#counted.set(keyOf(assigned), assigned.counts)
     }
   }
 }
 
-/** Work is begun whose outputs are not durable yet. */
-function isOutputPending({ isBusy, sendCount }: AssignedPartition): boolean {
-  return isBusy || sendCount > 0
+function originFacts(origin: OutputOrigin | null): Partial<TopicPartition> {
+  return origin === null ? {} : { topic: origin.topic, partition: origin.partition }
 }
 
-const keyOf = (topic: string, partition: number) => `${topic}/${partition}`
+const keyOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`

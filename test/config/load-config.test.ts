@@ -142,12 +142,6 @@ test('an alias bomb is refused and does not eat memory', () => {
   expect(() => loadConfig({ file: yaml(bomb) })).toThrow(ConfigError)
 })
 
-test('exactly-once is refused with what there is instead', () => {
-  const [problem] = problemsOf({ file: yaml('processor: {guarantee: exactly-once}') })
-
-  expect(problem?.message).toContain('at-least-once is what there is')
-})
-
 test('an admin address that other machines can reach is refused', () => {
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'gateway.internal']) {
     expect(problemsOf({ flags: new Map([['admin.host', host]]) })[0]).toMatchObject({

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest'
 import { asOffset, asPartitionId } from '../../src/core/brands.ts'
 import type { PartitionEnricher } from '../../src/enrichment/partition-enricher.ts'
 import { AssignedPartition, NOTHING_COUNTED } from '../../src/processor/assigned-partition.ts'
+import { DebtTail } from '../../src/processor/debt-tail.ts'
 
 function assignedAt(offset: number): AssignedPartition {
   return new AssignedPartition({
@@ -11,7 +12,7 @@ function assignedAt(offset: number): AssignedPartition {
     partition: asPartitionId(0),
     stream: 'web',
     enricher: { discard() {} } as PartitionEnricher,
-    outputs: [],
+    debt: new DebtTail({ topology: 't', topic: 'raw-vault.web', partition: asPartitionId(0) }),
     start: asOffset(offset),
     counts: NOTHING_COUNTED,
   })
@@ -22,7 +23,7 @@ it('a chunk that was handed out before the partition went back is not worked on,
   const claim = assigned.claim()
   expect(claim.isCurrent()).toBe(true)
 
-  assigned.restartAt(asOffset(10))
+  assigned.rewind()
   assigned.isRewinding = true
   expect(claim.isCurrent()).toBe(false)
   assigned.isRewinding = false
@@ -31,7 +32,7 @@ it('a chunk that was handed out before the partition went back is not worked on,
 
 it('a chunk that arrives while the partition goes back is not worked on, also after it is through', () => {
   const assigned = assignedAt(10)
-  assigned.restartAt(asOffset(10))
+  assigned.rewind()
   assigned.isRewinding = true
 
   const claim = assigned.claim()
@@ -55,7 +56,7 @@ it('lag is what is not enriched yet, and its age is told only when it is known',
   expect(assigned.progress(10, 5_000)).toMatchObject({ position: 10, lagRecords: 0, lagSeconds: 0 })
   expect(assigned.progress(12, 5_000)).toMatchObject({ lagRecords: 2, lagSeconds: null })
 
-  assigned.count({ eventCount: 1, deadLetterCount: 1 }, 3_000)
+  assigned.count({ recordCount: 2, eventCount: 1, deadLetterCount: 1, debtRecordCount: 0 }, 3_000)
 
   expect(assigned.progress(12, 5_000)).toMatchObject({ lagRecords: 2, lagSeconds: 2, recordCount: 2 })
 })

@@ -5,6 +5,7 @@ import { Registry } from 'prom-client'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { BatchEncoder } from '../../src/batch/batch-encoder.ts'
 import { RecordCursor } from '../../src/batch/record-cursor.ts'
+import { asPartitionId } from '../../src/core/brands.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import type { Disk } from '../../src/core/disk.ts'
 import { systemRandom } from '../../src/core/random.ts'
@@ -13,12 +14,19 @@ import { SourceTopics } from '../../src/enrichment/source-topics.ts'
 import { KafkaCluster } from '../../src/kafka/cluster.ts'
 import { Fetcher } from '../../src/kafka/fetcher.ts'
 import { fetchCommittedOffsets } from '../../src/kafka/group-offsets.ts'
+import { listOffsets } from '../../src/kafka/offsets.ts'
 import { Producer } from '../../src/kafka/producer.ts'
+import { LedgerReader } from '../../src/ledger/ledger-topic.ts'
+import { AmbientWriter, createAmbientBuffer } from '../../src/pressure/ambient-status.ts'
+import { TIERS } from '../../src/pressure/tiers.ts'
+import type { Guarantee } from '../../src/processor/delivery.ts'
+import type { ProcessorOptions } from '../../src/processor/processor.ts'
 import { Processor } from '../../src/processor/processor.ts'
 import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { compileTopology } from '../../src/topology/compile.ts'
 import { parseTopology } from '../../src/topology/declaration.ts'
 import { DEFAULT_STREAM_TOPICS } from '../../src/vault/stream-topics.ts'
+import { deleteRecordsApi } from '../../src/wire/21-delete-records.ts'
 import { incrementalAlterConfigsApi } from '../../src/wire/44-incremental-alter-configs.ts'
 import type { TestBroker } from '../support/broker.ts'
 import { startTestBroker } from '../support/broker.ts'
@@ -93,22 +101,33 @@ function connectTo({ address }: TestBroker): KafkaCluster {
   })
 }
 
-async function startProcessor(groupInstanceId?: string): Promise<Processor> {
+let guarantee: Guarantee = 'exactly-once'
+
+async function startProcessor(
+  groupInstanceId?: string,
+  options: Partial<ProcessorOptions> = {},
+): Promise<Processor> {
   const own = connectTo(broker)
   await own.connect()
   const processor = Processor.start({
     cluster: own,
     clock: systemClock,
+    random: systemRandom,
     diagnostics: silentDiagnostics,
     metrics: new Registry(),
     groupId: GROUP_ID,
     ...(groupInstanceId === undefined ? {} : { groupInstanceId }),
+    guarantee,
+    transactionalId: groupInstanceId ?? `processor-${processors.length}`,
+    transactionTimeoutMs: 10_000,
+    passthrough: 'forward',
     topology: compileTopology(declaration),
     topics: new SourceTopics(declaration, DEFAULT_STREAM_TOPICS),
     commitIntervalMs: COMMIT_INTERVAL_MS,
     onFailed: (error) => {
       throw error
     },
+    ...options,
   })
   processors.push({ stop: () => processor.stop().then(() => own.close()) })
   return processor
@@ -123,10 +142,19 @@ async function produce(topic: string, lines: readonly string[], partition = 0): 
   await producer.stop()
 }
 
-/** The bodies of all events, over both partitions. */
-async function bodies(): Promise<string[]> {
-  const fetcher = new Fetcher(cluster, { waitMsMax: 50 })
-  fetcher.assign([0, 1].map((partition) => ({ topic: ENRICHED, partition, offset: 0 })))
+interface Event {
+  readonly body: string
+  readonly density: string
+  readonly vault: { readonly topic: string; readonly partition: number; readonly offset: number }
+}
+
+/** The bodies of all committed events, over both partitions. */
+const bodies = async () => (await values(ENRICHED)).map((value) => (JSON.parse(value) as Event).body)
+
+/** The values of all committed records of a topic, over both partitions. */
+async function values(topic: string): Promise<string[]> {
+  const fetcher = new Fetcher(cluster, { waitMsMax: 50, isolation: 'read_committed' })
+  fetcher.assign([0, 1].map((partition) => ({ topic, partition, offset: 0 })))
   const cursor = new RecordCursor()
   const found: string[] = []
   for (
@@ -137,7 +165,7 @@ async function bodies(): Promise<string[]> {
     for (const { records } of chunks) {
       for (let at = 0; at < records.length; at += 12 + records.readInt32BE(at + 8)) {
         cursor.open(records, at)
-        while (cursor.next()) found.push((JSON.parse(String(cursor.valueBytes())) as { body: string }).body)
+        while (cursor.next()) found.push(String(cursor.valueBytes()))
       }
     }
   }
@@ -162,7 +190,11 @@ async function setMessageBytesMax(topic: string, bytes: number): Promise<void> {
 const numbered = (count: number, from = 0) =>
   Array.from({ length: count }, (_, index) => `line number ${from + index}`)
 
-describe('Processor', () => {
+describe.each(['exactly-once', 'at-least-once'] as const)('Processor, %s', (chosen) => {
+  beforeEach(() => {
+    guarantee = chosen
+  })
+
   it('enriches what was there before it and what comes after, and commits behind its output', async () => {
     await cluster.ensureTopic(VAULT, { partitionCount: 2 })
     await produce(VAULT, numbered(100))
@@ -270,4 +302,139 @@ describe('Processor', () => {
     await eventually('all are committed', async () => (await committed()) === 20, { withinMs: 20_000 })
     expect(new Set(await bodies())).toEqual(new Set(numbered(20)))
   })
+
+  it('flips tiers at batch boundaries, and every offset is enriched fully or booked, never both', async () => {
+    await cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    const ambient = createAmbientBuffer()
+    const writer = new AmbientWriter(ambient)
+    await startProcessor(undefined, { ambient, checkEveryRecords: 1 })
+    let count = 0
+    for (let round = 0; round < 24; round++) {
+      const tier = TIERS[round % TIERS.length] ?? 'full'
+      writer.publish({ tier, zone: 'red', score: 90, cause: 'planner', driver: 'waitSeconds' })
+      for (let batch = 0; batch < 3; batch++) {
+        await produce(VAULT, numbered(20, count), 0)
+        count += 20
+      }
+    }
+    writer.setEmergency(true)
+    await eventually('what came before is committed', async () => (await committed()) === count)
+    await produce(VAULT, numbered(20, count), 0)
+    count += 20
+    await eventually('all are committed', async () => (await committed()) === count)
+
+    const events = (await values(ENRICHED)).map((value) => JSON.parse(value) as Event)
+    const full = events.filter(({ density }) => density === 'full').map(({ vault }) => vault.offset)
+    const partial = events.filter(({ density }) => density === 'partial').map(({ vault }) => vault.offset)
+    const books = await ledgerBooks()
+    const owed = (tier: string) =>
+      books.filter((entry) => entry.tier === tier).flatMap(({ first, last }) => range(first, last))
+    expect([...full, ...owed('partial'), ...owed('passthrough')].toSorted((a, b) => a - b)).toEqual(
+      range(0, count - 1),
+    )
+    expect(partial.toSorted((a, b) => a - b)).toEqual(owed('partial'))
+    expect((await values('passthrough.web')).toSorted()).toEqual(
+      owed('passthrough')
+        .map((offset) => `line number ${offset}`)
+        .toSorted(),
+    )
+    expect(full.length).toBeGreaterThan(0)
+    expect(partial.length).toBeGreaterThan(0)
+    expect(books.at(-1)).toMatchObject({
+      tier: 'passthrough',
+      reason: { driver: 'emergency' },
+      last: count - 1,
+    })
+    expect(books.reduce((sum, { recordCount }) => sum + recordCount, 0)).toBe(count - full.length)
+  }, 30_000)
+
+  it('only books what it defers', async () => {
+    await cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    const ambient = createAmbientBuffer()
+    new AmbientWriter(ambient).setEmergency(true)
+    await startProcessor(undefined, { ambient, passthrough: 'defer' })
+
+    await produce(VAULT, numbered(50))
+
+    await eventually('all are committed', async () => (await committed()) === 50)
+    expect(await ledgerBooks()).toMatchObject([{ tier: 'deferred', first: 0, last: 49, recordCount: 50 }])
+    expect(await cluster.partitionCount('passthrough.web')).toBeNull()
+    expect(await values(ENRICHED)).toEqual([])
+  })
+
+  it('books what was deleted before it could be processed as lost, and goes on behind it', async () => {
+    await cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    await produce(VAULT, numbered(10))
+    await startProcessor()
+    await eventually('the first are committed', async () => (await committed()) === 10)
+    await processors.pop()?.stop()
+    await produce(VAULT, numbered(10, 10))
+    await produce(VAULT, numbered(10, 20))
+    await deleteRecordsBefore(VAULT, 0, 20)
+
+    await startProcessor()
+
+    await eventually('the last are committed', async () => (await committed()) === 30)
+    expect(await ledgerBooks()).toMatchObject([{ state: 'lost', first: 10, last: 19 }])
+    expect(new Set(await bodies())).toEqual(new Set([...numbered(10), ...numbered(10, 20)]))
+  })
 })
+
+describe('exactly once', () => {
+  beforeEach(() => {
+    guarantee = 'exactly-once'
+  })
+
+  it('fences a namesake that is still at work: its output never counts', async () => {
+    await cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    const failures: Error[] = []
+    await startProcessor(undefined, {
+      transactionalId: 'same',
+      onFailed: (error) => failures.push(error),
+    })
+    await produce(VAULT, numbered(10))
+    await eventually('the first are committed', async () => (await committed()) === 10)
+
+    await startProcessor(undefined, { transactionalId: 'same' })
+    await eventually(
+      'both partitions are served by the second',
+      async () => {
+        await produce(VAULT, ['x'], 0)
+        await produce(VAULT, ['x'], 1)
+        return failures.length === 1
+      },
+      { withinMs: 20_000 },
+    )
+
+    await processors.shift()?.stop()
+    const ends = await listOffsets(cluster, [
+      { topic: VAULT, partition: 0, at: 'latest' },
+      { topic: VAULT, partition: 1, at: 'latest' },
+    ])
+    const recordCount = ends.reduce((sum, { offset }) => sum + offset, 0)
+    await eventually(
+      'all are committed',
+      async () => (await committed(0)) + (await committed(1)) === recordCount,
+      { withinMs: 20_000 },
+    )
+    expect(await bodies()).toHaveLength(recordCount)
+  }, 60_000)
+})
+
+const range = (first: number, last: number) =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index)
+
+async function ledgerBooks() {
+  const reader = new LedgerReader(cluster, { diagnostics: silentDiagnostics })
+  await reader.catchUp()
+  await reader.stop()
+  return reader.fold.booksOf({ topology: declaration.name, topic: VAULT, partition: asPartitionId(0) })
+}
+
+async function deleteRecordsBefore(topic: string, partition: number, offset: number): Promise<void> {
+  await cluster.request(
+    deleteRecordsApi,
+    { topics: [{ name: topic, partitions: [{ partitionIndex: partition, offset }] }], timeoutMs: 5_000 },
+    { topic, partition },
+  )
+}

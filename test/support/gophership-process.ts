@@ -65,7 +65,13 @@ export class GopherShipProcess {
   }
 
   /** Starts the process and resolves when it says it is ready for data. Returns how long that took, in ms. */
-  async start({ withinMs = 20_000 }: { withinMs?: number } = {}): Promise<number> {
+  async start({
+    withinMs = 20_000,
+    extraArguments = [],
+  }: {
+    withinMs?: number
+    extraArguments?: readonly string[]
+  } = {}): Promise<number> {
     const startedAt = performance.now()
     this.output = ''
     const child = spawn(
@@ -86,6 +92,7 @@ export class GopherShipProcess {
         '--admin-port',
         String(this.ports.admin),
         ...this.#extraArguments,
+        ...extraArguments,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     )
