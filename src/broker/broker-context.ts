@@ -10,6 +10,7 @@ import type { OffsetStore } from './groups/offset-store.ts'
 import type { ProducerIds } from './producer-ids.ts'
 import type { StopSignal } from './stop-signal.ts'
 import type { TopicRegistry } from './topics/topic-registry.ts'
+import type { TransactionCoordinator } from './transactions/transaction-coordinator.ts'
 
 /** The one node's id; also the controller's and the coordinator's. */
 export const NODE_ID = 1
@@ -24,6 +25,7 @@ export interface BrokerContext {
   readonly groups: GroupCoordinator
   readonly offsets: OffsetStore
   readonly producerIds: ProducerIds
+  readonly transactions: TransactionCoordinator
   readonly metrics: BrokerMetrics
   /** What ApiVersions lists. */
   readonly offeredApis: readonly {

@@ -11,11 +11,19 @@ export class BrokerMetrics {
   readonly producedBatches: Counter
   readonly refusedBatches: Counter<'error'>
   readonly fetchedBytes: Counter
+  readonly transactionsEnded: Counter<'outcome'>
+  readonly transactionsTimedOut: Counter
 
   /** The gauges are read when the page is made. */
   constructor(
     registry: Registry,
-    read: { connections(): number; topics(): number; partitions(): number; groups(): number },
+    read: {
+      connections(): number
+      topics(): number
+      partitions(): number
+      groups(): number
+      ongoingTransactions(): number
+    },
   ) {
     const registers = [registry]
     this.requests = new Counter({
@@ -56,16 +64,28 @@ export class BrokerMetrics {
       help: 'Bytes of record batches sent to consumers.',
       registers,
     })
+    this.transactionsEnded = new Counter({
+      name: 'gophership_broker_transactions_total',
+      help: 'Transactions that have ended, by outcome.',
+      labelNames: ['outcome'],
+      registers,
+    })
+    this.transactionsTimedOut = new Counter({
+      name: 'gophership_broker_transactions_timed_out_total',
+      help: 'Transactions that were aborted because they took too long.',
+      registers,
+    })
     const gauges = {
       connections: read.connections,
       topics: read.topics,
       partitions: read.partitions,
       groups: read.groups,
+      ongoing_transactions: read.ongoingTransactions,
     }
     for (const [what, value] of Object.entries(gauges)) {
       new Gauge({
         name: `gophership_broker_${what}`,
-        help: `Number of ${what} now.`,
+        help: `Number of ${what.replace('_', ' ')} now.`,
         registers,
         collect() {
           this.set(value())

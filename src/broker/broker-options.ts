@@ -58,6 +58,12 @@ export interface BrokerOptions {
   readonly producerExpiryMs: number
   /** Idempotent producers remembered per partition; the one silent longest is forgotten for a new one. */
   readonly producersPerPartitionMax: number
+  /** The longest transaction that a producer may ask for (Kafka: `transaction.max.timeout.ms`). */
+  readonly transactionMsMax: number
+  /** Transactional ids remembered; one more is answered POLICY_VIOLATION. */
+  readonly transactionalIdsMax: number
+  /** How long a transactional id is remembered after its last transaction (Kafka: `transactional.id.expiration.ms`). */
+  readonly transactionalIdExpiryMs: number
   /** Bytes appended to a partition between two snapshots of its producers: what a restart reads again at most. */
   readonly producerSnapshotBytes: number
   /** How long after a disk failure a partition is opened again; the wait doubles up to ten times this. */
@@ -98,6 +104,9 @@ export const DEFAULT_BROKER_OPTIONS: BrokerOptions = {
   offsetMetadataCharsMax: 4096,
   producerExpiryMs: DAY_MS,
   producersPerPartitionMax: 10_000,
+  transactionMsMax: 900_000,
+  transactionalIdsMax: 10_000,
+  transactionalIdExpiryMs: 7 * DAY_MS,
   producerSnapshotBytes: 64 * MIB,
   partitionReopenMs: 1000,
   drainMs: 5000,

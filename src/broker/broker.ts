@@ -35,8 +35,10 @@ import { ProducerIds } from './producer-ids.ts'
 import { OFFERED_APIS, routeOf } from './router.ts'
 import { StopSignal } from './stop-signal.ts'
 import type { Partition } from './topics/partition.ts'
-import { OFFSETS_TOPIC } from './topics/topic-name.ts'
+import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from './topics/topic-name.ts'
 import { TopicRegistry } from './topics/topic-registry.ts'
+import { TransactionCoordinator } from './transactions/transaction-coordinator.ts'
+import { TransactionLog } from './transactions/transaction-log.ts'
 
 export interface BrokerStart {
   readonly disk: Disk
@@ -72,7 +74,7 @@ export interface BrokerStatus {
 /** Heartbeats, fetches and metadata never wait for room, so that a flood of data cannot end consumers' sessions. */
 const SMALL_REQUEST_BYTES_MAX = 512
 /** Small segments, so that what a rewrite leaves behind goes soon. */
-const OFFSETS_TOPIC_CONFIG = { 'cleanup.policy': 'compact', 'segment.bytes': String(4 * 1024 * 1024) }
+const INTERNAL_TOPIC_CONFIG = { 'cleanup.policy': 'compact', 'segment.bytes': String(4 * 1024 * 1024) }
 
 export class Broker {
   readonly #start: BrokerStart
@@ -81,6 +83,7 @@ export class Broker {
   readonly #topics: TopicRegistry
   readonly #groups: GroupCoordinator
   readonly #offsets: OffsetStore
+  readonly #transactions: TransactionCoordinator
   readonly #context: BrokerContext
   readonly #listener: KafkaListener
   readonly #stopping = new StopSignal()
@@ -102,16 +105,22 @@ export class Broker {
     let topics: TopicRegistry | null = null
     try {
       topics = await TopicRegistry.open({ disk, clock, random, diagnostics, directory, options })
-      const offsetsTopic = await topics.ensure({
-        name: OFFSETS_TOPIC,
-        partitionCount: 1,
-        overrides: OFFSETS_TOPIC_CONFIG,
-      })
-      const partition = offsetsTopic.partitions[0]
-      if (partition === undefined) throw new TypeError(`${OFFSETS_TOPIC} has no partition`)
+      const partition = await internalPartition(topics, OFFSETS_TOPIC)
       const offsets = await OffsetStore.open({ partition, clock, diagnostics })
       const producerIds = await ProducerIds.open({ disk, directory })
-      const broker = new Broker(start, { options, folder, topics, offsets, producerIds })
+      const broker = new Broker(start, {
+        options,
+        folder,
+        topics,
+        offsets,
+        producerIds,
+        transactionLog: new TransactionLog({
+          partition: await internalPartition(topics, TRANSACTIONS_TOPIC),
+          clock,
+          diagnostics,
+        }),
+      })
+      await broker.#transactions.load()
       await broker.#listen()
       const tookMs = Math.round(clock.monotonicMs() - startedMs)
       diagnostics.info({ port: broker.port, topicCount: topics.topicCount, tookMs }, 'broker ready')
@@ -131,6 +140,7 @@ export class Broker {
       topics: TopicRegistry
       offsets: OffsetStore
       producerIds: ProducerIds
+      transactionLog: TransactionLog
     },
   ) {
     const { clock, random, diagnostics } = start
@@ -146,6 +156,20 @@ export class Broker {
       topics: () => topics.topicCount,
       partitions: () => topics.partitionCount,
       groups: () => this.#groups.groupCount,
+      ongoingTransactions: () => this.#transactions.ongoingCount,
+    })
+    this.#transactions = new TransactionCoordinator({
+      clock,
+      diagnostics,
+      log: parts.transactionLog,
+      topics,
+      offsets,
+      producerIds,
+      timeoutMsMax: options.transactionMsMax,
+      transactionalIdsMax: options.transactionalIdsMax,
+      idExpiryMs: options.transactionalIdExpiryMs,
+      onEnded: (outcome) => metrics.transactionsEnded.inc({ outcome }),
+      onTimedOut: () => metrics.transactionsTimedOut.inc(),
     })
     this.#context = {
       options,
@@ -155,6 +179,7 @@ export class Broker {
       groups: this.#groups,
       offsets,
       producerIds,
+      transactions: this.#transactions,
       metrics,
       offeredApis: OFFERED_APIS,
       endpointFor: (connection) => this.#endpointFor(connection),
@@ -220,6 +245,7 @@ export class Broker {
     this.#groups.stop()
     await this.#listener.close({ drainMs: this.#options.drainMs })
     await this.#cleaningUp
+    await this.#transactions.stop()
     await this.#offsets.idle()
     try {
       await this.#topics.close()
@@ -281,6 +307,7 @@ export class Broker {
       }
     }
     if (!this.#stopping.isStopped) await this.#groups.expire(nowMs)
+    if (!this.#stopping.isStopped) await this.#transactions.expire(nowMs)
   }
 
   async #applyRetention(partition: Partition, nowMs: number): Promise<void> {
@@ -297,6 +324,14 @@ export class Broker {
       if (!partition.isGone) diagnostics.warn({ ...where, err: error }, 'retention could not be applied')
     }
   }
+}
+
+/** The one partition of a topic that only the broker writes; created by the first start. */
+async function internalPartition(topics: TopicRegistry, name: string): Promise<Partition> {
+  const topic = await topics.ensure({ name, partitionCount: 1, overrides: INTERNAL_TOPIC_CONFIG })
+  const partition = topic.partitions[0]
+  if (partition === undefined) throw new TypeError(`${name} has no partition`)
+  return partition
 }
 
 /** ApiVersions is always heard: its handler answers what it does not know with what it does. */

@@ -26,6 +26,8 @@ export interface ProducedBatchLimits {
   readonly version: number
   readonly config: EffectiveConfig
   readonly options: BrokerOptions
+  /** The request names a transactional id. */
+  readonly mayBeTransactional: boolean
   readonly nowMs: number
 }
 
@@ -54,7 +56,7 @@ const BLAMED_RECORDS_MAX = 10_000
 
 /** Null when the batch may be appended as it is. Never throws for any bytes; memory is bounded by the options. */
 export function checkProducedBatch(records: Buffer | null, limits: ProducedBatchLimits): BatchProblem | null {
-  const { config, options, version } = limits
+  const { config, options } = limits
   if (records === null || records.length === 0) {
     return { errorCode: KAFKA_ERROR.INVALID_RECORD, message: 'expected one record batch, found none' }
   }
@@ -67,7 +69,7 @@ export function checkProducedBatch(records: Buffer | null, limits: ProducedBatch
   try {
     checkClientBatch(records, 0, records.length)
     if (records.length > RECORD_BATCH_HEADER_BYTES) {
-      const problem = headerProblem(records, version) ?? timestampProblem(records, limits)
+      const problem = headerProblem(records, limits) ?? timestampProblem(records, limits)
       if (problem !== null) return problem
     }
     validateRecords(records, 0, {
@@ -107,14 +109,17 @@ function keylessRecords(records: Buffer, { options }: ProducedBatchLimits): numb
   }
 }
 
-function headerProblem(records: Buffer, version: number): BatchProblem | null {
+function headerProblem(
+  records: Buffer,
+  { version, mayBeTransactional }: ProducedBatchLimits,
+): BatchProblem | null {
   if (compressionAt(records, 0) === COMPRESSION.zstd && version < ZSTD_SINCE_VERSION) {
     return {
       errorCode: KAFKA_ERROR.UNSUPPORTED_COMPRESSION_TYPE,
       message: `zstd needs Produce version ${ZSTD_SINCE_VERSION}, this is version ${version}`,
     }
   }
-  if ((attributesAt(records, 0) & BATCH_ATTRIBUTE.transactional) !== 0) {
+  if (!mayBeTransactional && (attributesAt(records, 0) & BATCH_ATTRIBUTE.transactional) !== 0) {
     return {
       errorCode: KAFKA_ERROR.INVALID_RECORD,
       message: 'a transactional batch came without a transactional id',

@@ -19,6 +19,10 @@ import { deleteTopicsRoute } from './handlers/20-delete-topics.ts'
 import { deleteRecordsRoute } from './handlers/21-delete-records.ts'
 import { initProducerIdRoute } from './handlers/22-init-producer-id.ts'
 import { offsetForLeaderEpochRoute } from './handlers/23-offset-for-leader-epoch.ts'
+import { addPartitionsToTxnRoute } from './handlers/24-add-partitions-to-txn.ts'
+import { addOffsetsToTxnRoute } from './handlers/25-add-offsets-to-txn.ts'
+import { endTxnRoute } from './handlers/26-end-txn.ts'
+import { txnOffsetCommitRoute } from './handlers/28-txn-offset-commit.ts'
 import { describeConfigsRoute } from './handlers/32-describe-configs.ts'
 import { alterConfigsRoute } from './handlers/33-alter-configs.ts'
 import { createPartitionsRoute } from './handlers/37-create-partitions.ts'
@@ -27,7 +31,7 @@ import { incrementalAlterConfigsRoute } from './handlers/44-incremental-alter-co
 import { describeClusterRoute } from './handlers/60-describe-cluster.ts'
 import type { Route } from './handlers/route.ts'
 
-/** The transaction APIs (24 to 28) and KIP-848 (68, 69) are not offered: clients see that in ApiVersions and do without. */
+/** KIP-848 (68, 69) is not offered: clients see that in ApiVersions and do without. */
 export const ROUTES: readonly Route[] = [
   produceRoute,
   fetchRoute,
@@ -48,6 +52,10 @@ export const ROUTES: readonly Route[] = [
   deleteRecordsRoute,
   initProducerIdRoute,
   offsetForLeaderEpochRoute,
+  addPartitionsToTxnRoute,
+  addOffsetsToTxnRoute,
+  endTxnRoute,
+  txnOffsetCommitRoute,
   describeConfigsRoute,
   alterConfigsRoute,
   createPartitionsRoute,

@@ -125,6 +125,7 @@ export type RejectionReason =
   | 'handler-failed'
   | 'produce-unacked-failed'
   | 'produce-version'
+  | 'transaction-overtaken'
   | 'storage-failed'
 
 export type RejectionFacts = Readonly<Record<string, string | number | boolean | null>>

@@ -11,7 +11,7 @@ import type { BrokerOptions } from '../broker-options.ts'
 import { Group } from './group.ts'
 import type { JoinRequest, JoinResult, SyncRequest, SyncResult } from './group-member.ts'
 import { joinError, syncError } from './group-member.ts'
-import type { OffsetStore, OffsetToCommit } from './offset-store.ts'
+import type { OffsetStore, OffsetToCommit, StagingProducer } from './offset-store.ts'
 
 export interface GroupCoordinatorOptions {
   readonly clock: Clock
@@ -19,6 +19,13 @@ export interface GroupCoordinatorOptions {
   readonly diagnostics: Diagnostics
   readonly options: BrokerOptions
   readonly offsets: OffsetStore
+}
+
+/** Who commits offsets: a member of a generation, or nobody (generation -1) in a group without members. */
+export interface OffsetSender {
+  readonly memberId: string
+  readonly groupInstanceId: string | null
+  readonly generationId: number
 }
 
 /** Kafka gives a member's first join up to five minutes. */
@@ -93,29 +100,24 @@ export class GroupCoordinator {
   }
 
   /** OffsetCommit: the error code for all its partitions, once the offsets are durable. */
-  async commit(
+  commit(groupId: string, sender: OffsetSender, offsets: readonly OffsetToCommit[]): Promise<number> {
+    const found = this.#groupToCommit(groupId, sender)
+    const errorCode = typeof found === 'number' ? found : found.checkCommit(sender)
+    if (errorCode !== KAFKA_ERROR.NONE) return Promise.resolve(errorCode)
+    return this.#stored(groupId, this.#deps.offsets.commit(groupId, offsets))
+  }
+
+  /** TxnOffsetCommit, of a producer whose transaction takes offsets: as `commit`, but the offsets count when it commits. */
+  stage(
     groupId: string,
-    sender: { memberId: string; groupInstanceId: string | null; generationId: number },
+    sender: OffsetSender,
+    producer: StagingProducer,
     offsets: readonly OffsetToCommit[],
   ): Promise<number> {
-    // An old consumer without a group id may commit under the empty one (Kafka allows it).
-    if (this.#stopped) return KAFKA_ERROR.NOT_COORDINATOR
-    let group = this.#groups.get(groupId)
-    if (group === undefined) {
-      // A commit outside any generation makes a group that only has offsets.
-      if (sender.generationId >= 0) return KAFKA_ERROR.ILLEGAL_GENERATION
-      if (this.#groups.size >= this.#deps.options.groupsMax) return KAFKA_ERROR.GROUP_MAX_SIZE_REACHED
-      group = this.#make(groupId)
-    }
-    const errorCode = group.checkCommit(sender)
-    if (errorCode !== KAFKA_ERROR.NONE) return errorCode
-    try {
-      await this.#deps.offsets.commit(groupId, offsets)
-      return KAFKA_ERROR.NONE
-    } catch (error) {
-      this.#deps.diagnostics.error({ err: error, groupId }, 'an offset commit could not be made durable')
-      return KAFKA_ERROR.COORDINATOR_NOT_AVAILABLE
-    }
+    const found = this.#groupToCommit(groupId, sender)
+    const errorCode = typeof found === 'number' ? found : found.checkTransactionalCommit(sender)
+    if (errorCode !== KAFKA_ERROR.NONE) return Promise.resolve(errorCode)
+    return this.#stored(groupId, this.#deps.offsets.stage(producer, groupId, offsets))
   }
 
   /** DeleteGroups: only a group without members goes, with its offsets. */
@@ -143,6 +145,28 @@ export class GroupCoordinator {
   stop(): void {
     this.#stopped = true
     for (const group of this.#groups.values()) group.kill()
+  }
+
+  /** The group that an offset is for, made when it is not there, or the error code. */
+  #groupToCommit(groupId: string, sender: OffsetSender): Group | number {
+    // An old consumer without a group id may commit under the empty one (Kafka allows it).
+    if (this.#stopped) return KAFKA_ERROR.NOT_COORDINATOR
+    const group = this.#groups.get(groupId)
+    if (group !== undefined) return group
+    // A commit outside any generation makes a group that only has offsets.
+    if (sender.generationId >= 0) return KAFKA_ERROR.ILLEGAL_GENERATION
+    if (this.#groups.size >= this.#deps.options.groupsMax) return KAFKA_ERROR.GROUP_MAX_SIZE_REACHED
+    return this.#make(groupId)
+  }
+
+  async #stored(groupId: string, durable: Promise<void>): Promise<number> {
+    try {
+      await durable
+      return KAFKA_ERROR.NONE
+    } catch (error) {
+      this.#deps.diagnostics.error({ err: error, groupId }, 'an offset commit could not be made durable')
+      return KAFKA_ERROR.COORDINATOR_NOT_AVAILABLE
+    }
   }
 
   async #forget(group: Group): Promise<void> {

@@ -172,6 +172,24 @@ export class Group {
     return KAFKA_ERROR.NONE
   }
 
+  /**
+   * Whether offsets of this sender may be staged in a transaction now: the error code. Senders that do not say who they are
+   * (versions before KIP-447) are taken at any time, as by Kafka.
+   */
+  checkTransactionalCommit(request: {
+    memberId: string
+    groupInstanceId: string | null
+    generationId: number
+  }): number {
+    if (this.#state === 'Dead') return KAFKA_ERROR.COORDINATOR_NOT_AVAILABLE
+    const { memberId, groupInstanceId, generationId } = request
+    if (generationId < 0 && this.#state === 'Empty') return KAFKA_ERROR.NONE
+    if (generationId < 0 && memberId === '' && groupInstanceId === null) return KAFKA_ERROR.NONE
+    const memberError = this.#memberError(memberId, groupInstanceId)
+    if (memberError !== KAFKA_ERROR.NONE) return memberError
+    return generationId === this.#generationId ? KAFKA_ERROR.NONE : KAFKA_ERROR.ILLEGAL_GENERATION
+  }
+
   /** True when there are no members, nor ids given out to members that have yet to join. */
   get isEmpty(): boolean {
     return this.#members.size === 0 && this.#pendingMembers.size === 0

@@ -6,12 +6,16 @@
  * answered, and an error then closes the connection, so that the client looks again. A batch is stored as sent, but for
  * its offsets (and timestamps under LogAppendTime). Full record validation, as Kafka does.
  *
- * Not supported: transactions (a transactional id is answered TRANSACTIONAL_ID_AUTHORIZATION_FAILED). Departures: a
- * batch that is damaged the same way three times running on one connection is answered INVALID_RECORD, which ends the
+ * A batch of a transaction is taken only while the coordinator has that partition in that transaction, of that very
+ * producer (KIP-890's verification, without a network in between); from version 11 on clients are told TRANSACTION_ABORTABLE
+ * where older ones are told INVALID_TXN_STATE.
+ *
+ * Departures: a batch that is damaged the same way three times running on one connection is answered INVALID_RECORD, which ends the
  * client's retries; the greatest timestamp of a batch is taken as the producer states it, where Kafka computes it anew.
  * When durability fails after the append the connection is closed: the outcome is unknown.
  */
 
+import type { BatchHeader } from '../../batch/record-batch.ts'
 import { readBatchHeader } from '../../batch/record-batch.ts'
 import { isFailure } from '../../core/errors.ts'
 import { produceApi } from '../../wire/00-produce.ts'
@@ -19,6 +23,7 @@ import type { RequestOf, ResponseInputOf } from '../../wire/api.ts'
 import { KAFKA_ERROR, kafkaErrorName } from '../../wire/error-codes.ts'
 import { connectionStateOf } from '../connection-state.ts'
 import { checkProducedBatch } from '../produced-batch.ts'
+import type { Partition } from '../topics/partition.ts'
 import type { Call } from './route.ts'
 import { route } from './route.ts'
 
@@ -38,6 +43,7 @@ interface PartitionResult {
   readonly errorMessage?: string
 }
 
+const ABORTABLE_SINCE_VERSION = 11
 /** Equal CRC failures on one connection after which the bytes were bad before they were sent. */
 const EQUAL_DAMAGE_MAX = 3
 
@@ -51,7 +57,7 @@ function handle(request: Request, call: Call): Response | null | Promise<Respons
     partitionResponses: topic.partitionData.map((partition) => {
       const result =
         refusal === null
-          ? appendTo(topic.name, partition, call, durables)
+          ? appendTo(topic.name, partition, request.transactionalId, call, durables)
           : refused(partition.index, refusal.errorCode, refusal.message)
       if (result.errorCode !== KAFKA_ERROR.NONE) {
         hasError = true
@@ -87,18 +93,13 @@ function refusalOfAll(request: Request): { errorCode: number; message: string } 
       message: `acks must be 0, 1 or -1 (all), found ${request.acks}`,
     }
   }
-  if (request.transactionalId !== null) {
-    return {
-      errorCode: KAFKA_ERROR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-      message: 'transactions are not offered by this broker',
-    }
-  }
   return null
 }
 
 function appendTo(
   topicName: string,
   request: PartitionRequest,
+  transactionalId: string | null,
   call: Call,
   durables: Promise<void>[],
 ): PartitionResult {
@@ -119,6 +120,7 @@ function appendTo(
     version: call.header.apiVersion,
     config: topic.config,
     options: broker.options,
+    mayBeTransactional: transactionalId !== null,
     nowMs: broker.clock.wallMs(),
   })
   if (problem !== null) {
@@ -132,6 +134,10 @@ function appendTo(
   const batch = request.records as Buffer
   try {
     const header = readBatchHeader(batch, 0)
+    if (header.isTransactional && transactionalId !== null) {
+      const errorCode = transactionError(transactionalId, header, partition, call)
+      if (errorCode !== KAFKA_ERROR.NONE) return refused(request.index, errorCode, NOT_IN_TRANSACTION)
+    }
     const outcome = partition.append(batch, header)
     if (outcome.kind === 'refused') return refused(request.index, outcome.errorCode, outcome.message)
     if (!durables.includes(outcome.durable)) durables.push(outcome.durable)
@@ -149,6 +155,22 @@ function appendTo(
     if (!isFailure(error, 'GS_STORAGE_FAILED') && !isFailure(error, 'GS_STOPPED')) throw error
     return refused(request.index, KAFKA_ERROR.KAFKA_STORAGE_ERROR, 'the disk of this partition has failed')
   }
+}
+
+const NOT_IN_TRANSACTION = 'the partition is not part of an open transaction of this producer'
+
+function transactionError(
+  transactionalId: string,
+  header: BatchHeader,
+  partition: Partition,
+  call: Call,
+): number {
+  const { producerId, producerEpoch } = header
+  const sender = { transactionalId, producerId, producerEpoch }
+  const errorCode = call.broker.transactions.checkWrite(sender, partition.topicName, partition.index)
+  const isAbortable =
+    errorCode === KAFKA_ERROR.INVALID_TXN_STATE && call.header.apiVersion >= ABORTABLE_SINCE_VERSION
+  return isAbortable ? KAFKA_ERROR.TRANSACTION_ABORTABLE : errorCode
 }
 
 /** Damage on the way may heal when sent again; the very same damage again and again will not. */

@@ -2,14 +2,15 @@
  * Fetch, versions 4–16; topic ids from 13.
  *
  * Promises: whole batches only, the first one contains the asked offset and comes whatever its size; nothing beyond the
- * durable end is shown; with too little to send it waits for `minBytes` up to `maxWaitMs`, without polling; one answer
+ * durable end is shown, and under read_committed nothing beyond the last stable offset, with the aborted transactions among
+ * it listed; with too little to send it waits for `minBytes` up to `maxWaitMs`, without polling; one answer
  * is bounded by `fetchBytesMax` whatever the client asks for.
  *
  * Departures: no fetch sessions (KIP-227): every answer says session id 0, and a request that names one is answered
- * FETCH_SESSION_ID_NOT_FOUND, after which clients send full requests. Not supported: followers; transactions (the last
- * stable offset is the high watermark, no aborted transactions are listed).
+ * FETCH_SESSION_ID_NOT_FOUND, after which clients send full requests. Not supported: followers.
  */
 
+import { batchBytesAt, lastOffsetAt } from '../../batch/record-batch.ts'
 import { asOffset } from '../../core/brands.ts'
 import { isFailure } from '../../core/errors.ts'
 import { fetchApi } from '../../wire/01-fetch.ts'
@@ -17,8 +18,9 @@ import type { RequestOf, ResponseInputOf } from '../../wire/api.ts'
 import { KAFKA_ERROR } from '../../wire/error-codes.ts'
 import { LEADER_EPOCH } from '../broker-context.ts'
 import { connectionStateOf } from '../connection-state.ts'
-import { waitForBytes } from '../fetch-wait.ts'
+import { growthOf, waitForBytes } from '../fetch-wait.ts'
 import type { Partition } from '../topics/partition.ts'
+import type { AbortedTransaction } from '../topics/partition-transactions.ts'
 import type { Call } from './route.ts'
 import { route } from './route.ts'
 
@@ -47,7 +49,7 @@ interface PartitionResult {
   readonly highWatermark: number
   readonly lastStableOffset?: number
   readonly logStartOffset?: number
-  readonly abortedTransactions?: readonly never[] | null
+  readonly abortedTransactions?: readonly AbortedTransaction[] | null
   readonly records?: Buffer | null
 }
 
@@ -85,7 +87,8 @@ async function answerFetch(request: Request, call: Call): Promise<Response | nul
   )
   for (;;) {
     const partitions = partitionsOf(topics)
-    const grownFrom = partitions.map((partition) => partition.appendedBytes)
+    const isCommittedOnly = request.isolationLevel === READ_COMMITTED
+    const grownFrom = partitions.map((partition) => growthOf(partition, isCommittedOnly))
     const collected = await collect(request, topics, call)
     const leftMs = deadlineMs - clock.monotonicMs()
     // Nothing can come for a request without partitions: Java's consumers send one before they close.
@@ -98,6 +101,7 @@ async function answerFetch(request: Request, call: Call): Promise<Response | nul
     await waitForBytes(partitions, grownFrom, bytesMin - collected.bytes, {
       clock,
       waitMs: leftMs,
+      isCommittedOnly,
       connection: call.connection,
       stopping: call.broker.stopping,
     })
@@ -175,25 +179,41 @@ async function readPartition(target: Target, limits: ReadLimits): Promise<Partit
       logStartOffset: log.logStartOffset,
     }
   }
+  // Taken before the read: what becomes stable meanwhile is for the next fetch.
+  const endOffset = limits.isCommittedOnly ? partition.lastStableOffset : partition.highWatermark
   let records: Buffer = NO_RECORDS
-  if (request.fetchOffset < partition.highWatermark && (limits.bytesMax > 0 || limits.atLeastOneBatch)) {
+  if (request.fetchOffset < endOffset && (limits.bytesMax > 0 || limits.atLeastOneBatch)) {
     try {
       const { bytesMax, atLeastOneBatch } = limits
-      records = await log.read(asOffset(request.fetchOffset), { bytesMax, atLeastOneBatch })
+      records = await log.read(asOffset(request.fetchOffset), {
+        bytesMax,
+        atLeastOneBatch,
+        endOffset: asOffset(endOffset),
+      })
     } catch (error) {
       return failed(request.partition, codeOfReadFailure(error, partition))
     }
   }
-  const highWatermark = partition.highWatermark
   return {
     partitionIndex: request.partition,
     errorCode: KAFKA_ERROR.NONE,
-    highWatermark,
-    lastStableOffset: highWatermark,
+    highWatermark: partition.highWatermark,
+    lastStableOffset: partition.lastStableOffset,
     logStartOffset: log.logStartOffset,
-    abortedTransactions: limits.isCommittedOnly ? [] : null,
+    abortedTransactions: limits.isCommittedOnly ? abortedIn(partition, request.fetchOffset, records) : null,
     records,
   }
+}
+
+/** The aborted transactions with records among those read, for the reader to leave them out. */
+function abortedIn(partition: Partition, fetchOffset: number, records: Buffer): AbortedTransaction[] {
+  if (records.length === 0) return []
+  const found = partition.abortedTransactionsIn(fetchOffset, Number.POSITIVE_INFINITY)
+  if (found.length === 0) return found
+  let at = 0
+  for (let next = at; next < records.length; next += batchBytesAt(records, next)) at = next
+  const lastOffset = lastOffsetAt(records, at)
+  return found.filter(({ firstOffset }) => firstOffset <= lastOffset)
 }
 
 /** A read can lose a race with retention or with the topic's deletion; anything else is the disk. */

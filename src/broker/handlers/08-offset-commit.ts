@@ -7,9 +7,9 @@
 import { offsetCommitApi } from '../../wire/08-offset-commit.ts'
 import type { RequestOf, ResponseInputOf } from '../../wire/api.ts'
 import { KAFKA_ERROR } from '../../wire/error-codes.ts'
-import type { OffsetToCommit } from '../groups/offset-store.ts'
 import type { Call } from './route.ts'
 import { route } from './route.ts'
+import { selectOffsets } from './select-offsets.ts'
 
 export const offsetCommitRoute = route(offsetCommitApi, { from: 0, to: 9 }, handle)
 
@@ -17,37 +17,13 @@ type Request = RequestOf<typeof offsetCommitApi>
 type Response = ResponseInputOf<typeof offsetCommitApi>
 
 async function handle(request: Request, call: Call): Promise<Response> {
-  const { broker } = call
-  const nowMs = broker.clock.wallMs()
-  const accepted: OffsetToCommit[] = []
-  const topics = request.topics.map((topic) => ({
-    name: topic.name,
-    partitions: topic.partitions.map((partition) => {
-      const { partitionIndex } = partition
-      const metadata = partition.committedMetadata ?? ''
-      if (broker.topics.partition(topic.name, partitionIndex) === undefined) {
-        return { partitionIndex, errorCode: KAFKA_ERROR.UNKNOWN_TOPIC_OR_PARTITION as number }
-      }
-      if (metadata.length > broker.options.offsetMetadataCharsMax) {
-        return { partitionIndex, errorCode: KAFKA_ERROR.OFFSET_METADATA_TOO_LARGE as number }
-      }
-      accepted.push({
-        topic: topic.name,
-        partition: partitionIndex,
-        offset: partition.committedOffset,
-        leaderEpoch: partition.committedLeaderEpoch,
-        metadata,
-        commitTimestampMs: nowMs,
-      })
-      return { partitionIndex, errorCode: KAFKA_ERROR.NONE as number }
-    }),
-  }))
+  const { accepted, topics } = selectOffsets(request.topics, call)
   const sender = {
     memberId: request.memberId,
     groupInstanceId: request.groupInstanceId,
     generationId: request.generationIdOrMemberEpoch,
   }
-  const errorCode = await broker.groups.commit(request.groupId, sender, accepted)
+  const errorCode = await call.broker.groups.commit(request.groupId, sender, accepted)
   if (errorCode !== KAFKA_ERROR.NONE) {
     for (const topic of topics) for (const partition of topic.partitions) partition.errorCode = errorCode
   }

@@ -1,8 +1,7 @@
 /**
- * FindCoordinator, versions 0–5; several keys from 4 on. This node coordinates every group. Offered from 0 because
- * librdkafka compresses with lz4 only then. Not supported: transaction coordinators, answered
- * TRANSACTIONAL_ID_AUTHORIZATION_FAILED as InitProducerId is, which clients report at once; any retriable code would have
- * them ask until they time out. Other kinds of key (share groups) are answered INVALID_REQUEST, as Kafka does.
+ * FindCoordinator, versions 0–5; several keys from 4 on. This node coordinates every group and every transactional id. Offered
+ * from 0 because librdkafka compresses with lz4 only then. Other kinds of key (share groups) are answered INVALID_REQUEST, as
+ * Kafka does, and so is an empty transactional id.
  */
 
 import { findCoordinatorApi } from '../../wire/10-find-coordinator.ts'
@@ -22,18 +21,20 @@ const KEY_TYPE_TRANSACTION = 1
 const KEYS_SINCE_VERSION = 4
 
 function handle(request: Request, call: Call): Response {
-  if (call.header.apiVersion < KEYS_SINCE_VERSION) return { ...locate(request.keyType, call) }
-  return { coordinators: request.coordinatorKeys.map((key) => ({ key, ...locate(request.keyType, call) })) }
+  if (call.header.apiVersion < KEYS_SINCE_VERSION) return { ...locate(request.keyType, request.key, call) }
+  return {
+    coordinators: request.coordinatorKeys.map((key) => ({ key, ...locate(request.keyType, key, call) })),
+  }
 }
 
-function locate(keyType: number, call: Call) {
-  if (keyType !== KEY_TYPE_GROUP) {
-    const errorCode =
+function locate(keyType: number, key: string, call: Call) {
+  const isKnown = keyType === KEY_TYPE_GROUP || (keyType === KEY_TYPE_TRANSACTION && key !== '')
+  if (!isKnown) {
+    const errorMessage =
       keyType === KEY_TYPE_TRANSACTION
-        ? KAFKA_ERROR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-        : KAFKA_ERROR.INVALID_REQUEST
-    const errorMessage = 'only consumer groups have a coordinator here'
-    return { errorCode, errorMessage, nodeId: -1, host: '', port: -1 }
+        ? 'the transactional id is empty'
+        : 'only groups and transactional ids have a coordinator here'
+    return { errorCode: KAFKA_ERROR.INVALID_REQUEST, errorMessage, nodeId: -1, host: '', port: -1 }
   }
   return {
     errorCode: KAFKA_ERROR.NONE,

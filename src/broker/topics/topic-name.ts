@@ -7,6 +7,9 @@ const LEGAL = /^[a-zA-Z0-9._-]+$/
 /** The broker's own topic of committed offsets and group state. */
 export const OFFSETS_TOPIC = '__consumer_offsets'
 
+/** The broker's own topic of transactional ids and their transactions. */
+export const TRANSACTIONS_TOPIC = '__transaction_state'
+
 /** What is wrong with a topic name, as a sentence for the client, or null when it is legal. */
 export function topicNameProblem(name: string): string | null {
   if (name === '') return 'the topic name is empty'
@@ -22,5 +25,5 @@ export function topicNameProblem(name: string): string | null {
 
 /** True for topics that only the broker itself writes. */
 export function isInternalTopic(name: string): boolean {
-  return name === OFFSETS_TOPIC
+  return name === OFFSETS_TOPIC || name === TRANSACTIONS_TOPIC
 }

@@ -110,13 +110,16 @@ describe('FindCoordinator', () => {
     expect(coordinators[9_999]).toMatchObject({ key: 'group-9999', errorCode: 0, nodeId: 1 })
   })
 
-  it('has no coordinator for transactions, which a client is told in a code that it does not repeat', async () => {
-    const connection = await connectTo(await startBroker())
+  it('names this broker for a transactional id, and none for a share group', async () => {
+    const broker = await startBroker()
+    const connection = await connectTo(broker)
 
     const transaction = await connection.request(findCoordinatorApi, 1, { key: 'tx', keyType: 1 })
+    const empty = await connection.request(findCoordinatorApi, 1, { key: '', keyType: 1 })
     const share = await connection.request(findCoordinatorApi, 5, { coordinatorKeys: ['g:t:0'], keyType: 2 })
 
-    expect(transaction.errorCode).toBe(KAFKA_ERROR.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    expect(transaction).toMatchObject({ errorCode: 0, nodeId: 1, port: broker.port })
+    expect(empty.errorCode).toBe(KAFKA_ERROR.INVALID_REQUEST)
     expect(share.coordinators[0]?.errorCode).toBe(KAFKA_ERROR.INVALID_REQUEST)
   })
 })

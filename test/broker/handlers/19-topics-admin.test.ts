@@ -53,7 +53,7 @@ describe('CreateTopics', () => {
     const connection = await connectTo(broker)
 
     expect((await create(connection, { numPartitions: 2 }, 7, true))?.errorCode).toBe(0)
-    expect(broker.broker.status().topicCount).toBe(1)
+    expect(broker.broker.status().topicCount).toBe(2)
   })
 
   it.each<[string, NewTopic, number]>([
@@ -61,6 +61,11 @@ describe('CreateTopics', () => {
     [
       "the name of the broker's own topic",
       { name: '__consumer_offsets' },
+      KAFKA_ERROR.INVALID_TOPIC_EXCEPTION,
+    ],
+    [
+      "the name of the broker's topic of transactions",
+      { name: '__transaction_state' },
       KAFKA_ERROR.INVALID_TOPIC_EXCEPTION,
     ],
     ['a name that exists', { name: 'taken' }, KAFKA_ERROR.TOPIC_ALREADY_EXISTS],
@@ -101,7 +106,7 @@ describe('CreateTopics', () => {
 
     expect(created?.errorCode).toBe(code)
     expect(created?.errorMessage?.length).toBeGreaterThan(10)
-    expect(broker.broker.status().topicCount).toBe(2)
+    expect(broker.broker.status().topicCount).toBe(3)
   })
 
   it('refuses a topic that one request names twice', async () => {
