@@ -3,11 +3,14 @@
 import { Command, CommanderError } from 'commander'
 import { nearestName } from '../config/nearest.ts'
 import { GopherShipError } from '../core/errors.ts'
+import { auditCommand } from './audit-command.ts'
 import type { CommandContext } from './command-context.ts'
 import { configCommand } from './config-command.ts'
+import { emergencyCommand } from './emergency-command.ts'
 import { EXIT, EXIT_CODE_MEANINGS, exitCodeOf } from './exit-codes.ts'
 import { statusCommand } from './status-command.ts'
 import type { Terminal } from './terminal.ts'
+import { tierCommand } from './tier-command.ts'
 import { topicsCommand } from './topics-command.ts'
 import { topologyCommand } from './topology-command.ts'
 import { upCommand } from './up-command.ts'
@@ -18,12 +21,25 @@ Examples:
   gophership up --config gophership.yaml             the same, configured
   gophership up --kafka-bootstrap-servers k1:9092    with the vault in a cluster of yours
   gophership status                                  is it working, and how far behind is it
+  gophership emergency on --reason "sink is down"    stop all enrichment at once; records are still taken in
   gophership topics                                  what the vault and the enriched topics hold
   gophership topology describe                       what the processors do to a record
 
 Every option can be in the file, in the environment and on the command line; the later of these wins:
   broker: {port: 29092}      GOPHERSHIP_BROKER_PORT=29092      --broker-port 29092
 `
+
+/** In the order of help. */
+const COMMANDS: readonly ((context: CommandContext) => Command)[] = [
+  upCommand,
+  statusCommand,
+  emergencyCommand,
+  tierCommand,
+  auditCommand,
+  topicsCommand,
+  topologyCommand,
+  configCommand,
+]
 
 /** Runs one command line (without node and script) and resolves with the exit code. Never throws. */
 export async function runCli(args: readonly string[], terminal: Terminal, version: string): Promise<number> {
@@ -56,7 +72,7 @@ function buildProgram(context: CommandContext): Command {
     .helpOption('-h, --help', 'print help; every command has its own')
     .addHelpText('after', EXAMPLES)
     .addHelpText('after', `Exit codes:\n${codes}`)
-  for (const command of [upCommand, statusCommand, topicsCommand, topologyCommand, configCommand]) {
+  for (const command of COMMANDS) {
     program.addCommand(command(context))
   }
   return applyToAll(program, (command) =>
