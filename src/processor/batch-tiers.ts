@@ -13,6 +13,7 @@ import {
   lastOffsetAt,
   maxTimestampAt,
   patchAttributes,
+  patchBaseOffset,
   recordCountAt,
 } from '../batch/record-batch.ts'
 import { asOffset, type Offset } from '../core/brands.ts'
@@ -117,6 +118,8 @@ function forward(
   const nextOffset = asOffset(lastOffsetAt(records, at) + 1)
   const recordCount = recordCountAt(records, at)
   if (passthrough === 'forward') {
+    // The offset is the log's to give, and producers send 0; the bytes that its CRC covers stay as they are.
+    patchBaseOffset(records, at, 0)
     const attributes = attributesAt(records, at)
     if ((attributes & ATTRIBUTES_OF_THE_LOG) !== 0) {
       patchAttributes(records, at, attributes & ~ATTRIBUTES_OF_THE_LOG)
