@@ -23,6 +23,9 @@ export const ERROR_CODES = {
   GS_KAFKA_TIMEOUT: 'A Kafka broker did not answer in time.',
   GS_KAFKA_RESPONSE: 'A Kafka broker answered with an error code.',
   GS_KAFKA_UNSUPPORTED: 'A Kafka broker does not offer an API or version that is needed.',
+  GS_KAFKA_FENCED:
+    'Another producer took over the transactional id, or the transaction timed out; this producer is finished.',
+  GS_KAFKA_TRANSACTION: 'A Kafka transaction that can only be aborted, or a call that it does not allow now.',
   GS_KAFKA_QUEUE_FULL: 'The bounded queue of batches on their way to Kafka has no room.',
   GS_TOPOLOGY_INVALID: 'A declared topology that cannot run.',
   GS_LEDGER_CONFLICT:

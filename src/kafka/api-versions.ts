@@ -22,9 +22,15 @@ interface VersionRange {
 export class ApiVersionTable {
   readonly #ranges: ReadonlyMap<number, VersionRange>
   readonly #server: string
+  readonly #features: ReadonlyMap<string, number>
 
-  constructor(server: string, apiKeys: ApiVersionsAnswer['apiKeys']) {
+  constructor(
+    server: string,
+    apiKeys: ApiVersionsAnswer['apiKeys'],
+    features: ApiVersionsAnswer['finalizedFeatures'] = [],
+  ) {
     this.#server = server
+    this.#features = new Map(features.map(({ name, maxVersionLevel }) => [name, maxVersionLevel]))
     this.#ranges = new Map(
       apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, { min: minVersion, max: maxVersion }]),
     )
@@ -46,6 +52,11 @@ export class ApiVersionTable {
       )
     }
     return version
+  }
+
+  /** The level that the whole cluster has agreed on for a feature (KIP-584); 0 when it has not heard of it. */
+  finalizedFeature(name: string): number {
+    return this.#features.get(name) ?? 0
   }
 
   /** True when the broker offers the API in a version we speak. */
@@ -80,7 +91,7 @@ export async function negotiateApiVersions({
     answer = await exchange(version, CLIENT_SOFTWARE, (frame) => decodeApiVersions(frame, version))
   }
   throwOnKafkaError('ApiVersions', answer.errorCode, { server })
-  return new ApiVersionTable(server, answer.apiKeys)
+  return new ApiVersionTable(server, answer.apiKeys, answer.finalizedFeatures)
 }
 
 /** Error 35 stands in the same place in every version, and says that the rest is in version 0. */

@@ -137,6 +137,12 @@ export class BrokerConnection {
     return this.#versions.versionFor(api, versionMax)
   }
 
+  /** The level of a feature that the cluster has finalized; 0 for none. */
+  finalizedFeature(name: string): number {
+    assert(this.#versions !== null, 'versions are known once the connection is open')
+    return this.#versions.finalizedFeature(name)
+  }
+
   /** Sends one request; resolves with the decoded answer. See the header for when it settles. */
   async request<A extends AnyApi>(
     api: A,

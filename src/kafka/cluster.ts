@@ -225,6 +225,16 @@ export class KafkaCluster {
     await Promise.all(links.map((link) => link.close()))
   }
 
+  /** The level of a feature that the cluster has finalized, as this node says; 0 for none. One attempt. */
+  async finalizedFeature(
+    name: string,
+    target: Exclude<RequestTarget, 'any'>,
+    { lane }: { readonly lane?: string } = {},
+  ): Promise<number> {
+    const connection = await this.#connectionFor(target, lane)
+    return connection.finalizedFeature(name)
+  }
+
   /** One attempt at one request. Error codes inside the answer are the caller's to read. */
   async request<A extends AnyApi>(
     api: A,

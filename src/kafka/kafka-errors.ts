@@ -6,6 +6,8 @@
  *   GS_KAFKA_DISCONNECTED  the connection broke or could not be made
  *   GS_KAFKA_UNSUPPORTED   the broker does not offer the API, or no version we share
  *   GS_KAFKA_QUEUE_FULL    the producer's bounded queue has no room
+ *   GS_KAFKA_FENCED        a transactional producer is finished: its id has a new holder, or its transaction timed out
+ *   GS_KAFKA_TRANSACTION   a transaction can only be aborted; `cause` and the facts say why
  */
 
 import type { ErrorOptions } from '../core/errors.ts'
@@ -69,6 +71,28 @@ export class KafkaQueueFullError extends GopherShipError {
       retriable: true,
       facts,
     })
+  }
+}
+
+/**
+ * A transactional producer is finished. For a commit, `facts.possiblyCommitted` says whether the transaction may have been
+ * committed before; whoever takes up the work reads the committed positions again in any case.
+ */
+export class KafkaFencedError extends GopherShipError {
+  constructor(facts: Facts, cause: unknown) {
+    super(
+      'GS_KAFKA_FENCED',
+      `the transactional id ${facts['transactionalId']} has a new holder, or its transaction timed out; ` +
+        'only a new producer can go on, and only if the id is still its own',
+      { facts, cause },
+    )
+  }
+}
+
+/** The transaction cannot be committed any more: `abort` it, then `begin` again. The facts are those of the cause. */
+export class KafkaTransactionError extends GopherShipError {
+  constructor(message: string, facts: Facts, cause?: unknown) {
+    super('GS_KAFKA_TRANSACTION', message, { facts, cause })
   }
 }
 

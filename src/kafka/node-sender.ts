@@ -20,6 +20,8 @@ export interface NodeSenderOptions {
   readonly inFlightMax: number
   readonly inFlightPerPartitionMax: number
   readonly requestBytesMax: number
+  /** For batches of a transaction: its id, and the newest Produce version it allows. */
+  readonly transaction: { readonly transactionalId: string; readonly produceVersionMax: number } | null
   readonly connect: () => Promise<BrokerConnection>
   /** How long the broker may wait for its replicas, for this request. */
   readonly brokerWaitMs: (batches: readonly ProduceBatch[]) => number
@@ -147,7 +149,13 @@ export class NodeSender {
   async #send(connection: BrokerConnection, sendings: readonly Sending[]): Promise<void> {
     const batches = sendings.map(({ batch }) => batch)
     const acks = (batches[0] as ProduceBatch).acks
-    const value = { acks, timeoutMs: this.#options.brokerWaitMs(batches), topicData: topicDataOf(batches) }
+    const { transaction, brokerWaitMs } = this.#options
+    const value = {
+      transactionalId: transaction?.transactionalId ?? null,
+      acks,
+      timeoutMs: brokerWaitMs(batches),
+      topicData: topicDataOf(batches),
+    }
     for (const batch of batches) batch.isOnSocket = true
     const onWritten = () => {
       for (const batch of batches) {
@@ -161,7 +169,10 @@ export class NodeSender {
       outcome =
         acks === 0
           ? await connection.sendOneWay(produceApi, value, { onWritten }).then(() => null)
-          : await connection.request(produceApi, value, { onWritten })
+          : await connection.request(produceApi, value, {
+              onWritten,
+              ...(transaction === null ? {} : { versionMax: transaction.produceVersionMax }),
+            })
     } catch (error) {
       outcome = error as Error
     }

@@ -9,6 +9,7 @@
  * with a producer id the broker itself refuses B then; for others only `inFlightPerPartitionMax: 1` rules it out.
  */
 
+import { strict as assert } from 'node:assert'
 import type { ProduceBatch } from './produce-batch.ts'
 import type { SequenceChain } from './producer-identity.ts'
 
@@ -111,6 +112,13 @@ export class PartitionQueue {
   stop(): void {
     this.#isStopped = true
     this.#isProven = false
+    this.routedNodeId = null
+  }
+
+  /** Stops a partition that has nothing in flight and nothing wrong: it waits to become part of a transaction. */
+  hold(): void {
+    assert(this.#inFlightCount === 0, 'a partition with batches in flight is part of the transaction already')
+    this.#isStopped = true
     this.routedNodeId = null
   }
 

@@ -7,7 +7,13 @@
  */
 
 import { strict as assert } from 'node:assert'
-import { patchProducer, recordCountAt } from '../batch/record-batch.ts'
+import {
+  attributesAt,
+  BATCH_ATTRIBUTE,
+  patchAttributes,
+  patchProducer,
+  recordCountAt,
+} from '../batch/record-batch.ts'
 import { initProducerIdApi } from '../wire/22-init-producer-id.ts'
 import type { KafkaCluster } from './cluster.ts'
 import { throwOnKafkaError } from './kafka-errors.ts'
@@ -47,15 +53,25 @@ export function initProducerId(
 /** One partition's chain of sequence numbers under one producer id. */
 export class SequenceChain {
   readonly #id: ProducerId
+  readonly #isTransactional: boolean
   #nextSequence = 0
 
-  constructor(id: ProducerId) {
+  constructor(id: ProducerId, { isTransactional }: { readonly isTransactional: boolean }) {
     this.#id = id
+    this.#isTransactional = isTransactional
+  }
+
+  get id(): ProducerId {
+    return this.#id
   }
 
   /** Writes id, epoch and the next sequence into a batch that no socket holds, and refreshes its CRC. */
   stamp(batch: ProduceBatch): void {
     assert(!batch.isOnSocket, 'a batch is stamped only while no socket holds it')
+    const attributes = attributesAt(batch.bytes, 0)
+    if (this.#isTransactional && (attributes & BATCH_ATTRIBUTE.transactional) === 0) {
+      patchAttributes(batch.bytes, 0, attributes | BATCH_ATTRIBUTE.transactional)
+    }
     patchProducer(batch.bytes, 0, { ...this.#id, baseSequence: this.#nextSequence })
     // After 2^31 - 1 comes 0, also in the middle of a batch.
     this.#nextSequence = (this.#nextSequence + recordCountAt(batch.bytes, 0)) % SEQUENCE_COUNT

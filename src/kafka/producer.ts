@@ -21,6 +21,7 @@ import { asOffset, NO_OFFSET } from '../core/brands.ts'
 import { GopherShipError } from '../core/errors.ts'
 import { PRODUCE_BYTES_IN_FLIGHT_MAX, PRODUCE_REQUEST_BYTES_MAX } from '../core/limits.ts'
 import { isRetriableKafkaError, KAFKA_ERROR } from '../wire/error-codes.ts'
+import type { BackoffOptions } from './backoff.ts'
 import { backoffMs } from './backoff.ts'
 import type { KafkaCluster } from './cluster.ts'
 import {
@@ -38,6 +39,7 @@ import type { Acks, ProduceBatch, Produced } from './produce-batch.ts'
 import { expiryOf } from './produce-batch.ts'
 import type { ProducerId } from './producer-identity.ts'
 import { IDEMPOTENT_IN_FLIGHT_MAX, initProducerId, SequenceChain } from './producer-identity.ts'
+import type { ProducerTransaction } from './producer-transaction.ts'
 
 export interface ProducerOptions {
   /** Who must have stored a batch before it is acknowledged. Default -1, all in-sync replicas. */
@@ -52,6 +54,8 @@ export interface ProducerOptions {
   readonly requestBytesMax: number
   /** Bytes of all batches held. Default 64 MiB. */
   readonly bytesInFlightMax: number
+  /** The transaction that every batch belongs to; implies `idempotent`. Default null. */
+  readonly transaction: ProducerTransaction | null
   /**
    * Stamps every batch with a producer id and sequence, so that a repeated one is stored once. The batches are changed in
    * place; only for batches of our own. Implies acks -1 and at most 5 in flight per partition. Default false.
@@ -73,11 +77,15 @@ const DEFAULT_OPTIONS: Omit<ProducerOptions, 'inFlightPerPartitionMax'> = {
   inFlightMax: 5,
   requestBytesMax: PRODUCE_REQUEST_BYTES_MAX,
   bytesInFlightMax: PRODUCE_BYTES_IN_FLIGHT_MAX,
+  transaction: null,
   idempotent: false,
 }
 
 /** Part of our own request timeout that a broker may wait for its replicas: its answer must come before we hang up. */
 const BROKER_WAIT_SHARE = 0.8
+
+/** Waits while the broker still writes the markers of the transaction before: a matter of milliseconds. */
+const CONCURRENT_TRANSACTIONS_BACKOFF: BackoffOptions = { initialMs: 5, maxMs: 200 }
 
 /** How long an expired batch waits for its socket to let go of it before the connection is broken. */
 export const SOCKET_RELEASE_MS_MAX = 1_000
@@ -112,6 +120,7 @@ export class Producer {
   readonly #unsettled = new Set<ProduceBatch>()
   readonly #roomWaiters: RoomWaiter[] = []
   readonly #idleWaiters: (() => void)[] = []
+  readonly #quietWaiters: (() => void)[] = []
   /** The producer id that all partitions start with. */
   #sharedId: Promise<ProducerId> | null = null
   #bytesHeld = 0
@@ -126,6 +135,7 @@ export class Producer {
 
   constructor(cluster: KafkaCluster, options: Partial<ProducerOptions> = {}) {
     const merged = { ...DEFAULT_OPTIONS, ...options }
+    if (merged.transaction !== null) merged.idempotent = true
     const perPartitionMax = options.inFlightPerPartitionMax ?? merged.inFlightMax
     assert(!merged.idempotent || merged.acks === -1, 'idempotence needs acks of all in-sync replicas')
     this.#cluster = cluster
@@ -227,6 +237,30 @@ export class Producer {
     })
   }
 
+  /** Resolves when every batch is settled and no request is under way: nothing of them can reach a broker later. */
+  async whenQuiet(signal?: AbortSignal): Promise<void> {
+    while (
+      this.#unsettled.size > 0 ||
+      [...this.#senders.values()].some(({ inFlightCount }) => inFlightCount > 0)
+    ) {
+      signal?.throwIfAborted()
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      const onAbort = () => reject(signal?.reason)
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#quietWaiters.push(resolve)
+      try {
+        await promise
+      } finally {
+        signal?.removeEventListener('abort', onAbort)
+      }
+    }
+  }
+
+  /** Rejects every batch that is not in flight. */
+  rejectUnsent(error: unknown): void {
+    for (const batch of [...this.#unsettled]) if (batch.state === 'queued') this.#reject(batch, error)
+  }
+
   /** Takes no more, waits up to `drainMs` for what is out, then rejects the rest with GS_STOPPED. */
   async stop({ drainMs = 0 }: { readonly drainMs?: number } = {}): Promise<void> {
     this.#isClosing = true
@@ -279,7 +313,18 @@ export class Producer {
   #route(queue: PartitionQueue): void {
     if (queue.routedNodeId !== null || queue.isStopped || queue.peek() === null) return
     if (queue.isFull(this.#options.inFlightPerPartitionMax)) return
-    if (this.#options.idempotent && queue.chain === null) {
+    const { transaction } = this.#options
+    if (transaction !== null) {
+      const admission = transaction.admit(queue.topic, queue.partition)
+      if (admission !== null) {
+        queue.hold()
+        void this.#routeWhen(queue, admission)
+        return
+      }
+      // Sequences go on from transaction to transaction, until the id or its epoch changes.
+      if (queue.chain?.id !== transaction.producerId)
+        queue.chain = new SequenceChain(transaction.producerId, { isTransactional: true })
+    } else if (this.#options.idempotent && queue.chain === null) {
       queue.stop()
       if (queue.inFlightCount === 0) void this.#startChain(queue)
       return
@@ -296,6 +341,13 @@ export class Producer {
     this.#senderTo(nodeId).add(queue)
   }
 
+  /** Goes on with a partition that waited to become part of the transaction. Never rejects. */
+  async #routeWhen(queue: PartitionQueue, admission: Promise<void>): Promise<void> {
+    await admission
+    queue.resume()
+    if (!this.#isStopped) this.#route(queue)
+  }
+
   #senderTo(nodeId: number): NodeSender {
     const known = this.#senders.get(nodeId)
     if (known !== undefined) return known
@@ -305,6 +357,7 @@ export class Producer {
       inFlightMax,
       inFlightPerPartitionMax,
       requestBytesMax,
+      transaction: this.#options.transaction,
       connect: () => this.#cluster.connectionTo(nodeId, this.#lane),
       brokerWaitMs: (batches) => this.#brokerWaitMs(batches),
       onTake: (queue, batch) => {
@@ -342,6 +395,7 @@ export class Producer {
     } else {
       this.#route(queue)
     }
+    this.#wakeQuietWaiters()
   }
 
   #onFailure(queue: PartitionQueue, batch: ProduceBatch, failure: Error): void {
@@ -371,7 +425,8 @@ export class Producer {
   }
 
   #isWorthRepeating(queue: PartitionQueue, batch: ProduceBatch, failure: Error): boolean {
-    if (this.#isStopped || this.#cluster.clock.monotonicMs() >= batch.retryUntilMs) return false
+    if (this.#isStopped || this.#options.transaction?.isAlive === false) return false
+    if (this.#cluster.clock.monotonicMs() >= batch.retryUntilMs) return false
     const code = kafkaErrorCodeOf(failure)
     if (code === null) return failure instanceof GopherShipError && failure.retriable
     // Retriable by the protocol, since the wire may have done it; but the same bytes, sent again by us, hold up everybody
@@ -388,7 +443,9 @@ export class Producer {
 
   /** A refusal because of the sequence: the chain broke at an earlier batch, or the broker has forgotten us. */
   #canStampAgain(batch: ProduceBatch, code: number): boolean {
-    if (this.#isStopped || this.#cluster.clock.monotonicMs() >= batch.retryUntilMs) return false
+    // A transaction has one producer id: its chains do not break, it is aborted.
+    if (this.#isStopped || this.#options.transaction !== null) return false
+    if (this.#cluster.clock.monotonicMs() >= batch.retryUntilMs) return false
     if (code === KAFKA_ERROR.OUT_OF_ORDER_SEQUENCE_NUMBER) {
       // Had an earlier attempt been stored, the broker would have known this one again. So it certainly was not.
       batch.possiblyPersisted = false
@@ -401,7 +458,7 @@ export class Producer {
   /** Gets the partition a producer id, and goes on. Never rejects. */
   async #startChain(queue: PartitionQueue): Promise<void> {
     try {
-      queue.chain = new SequenceChain(await this.#producerIdFor(queue))
+      queue.chain = new SequenceChain(await this.#producerIdFor(queue), { isTransactional: false })
     } catch (error) {
       const failure = error as Error
       for (const batch of queue.unsent()) {
@@ -437,7 +494,9 @@ export class Producer {
     const code = kafkaErrorCodeOf(error)
     // The very first look-up of a topic is no failure and waits for nothing.
     const isFirstLookup = queue.failureCount === 1 && code === KAFKA_ERROR.LEADER_NOT_AVAILABLE
-    if (!isFirstLookup) await clock.sleep(backoffMs(options.backoff, queue.failureCount, random))
+    const isConcurrent = code === KAFKA_ERROR.CONCURRENT_TRANSACTIONS
+    const backoff = isConcurrent ? CONCURRENT_TRANSACTIONS_BACKOFF : options.backoff
+    if (!isFirstLookup) await clock.sleep(backoffMs(backoff, queue.failureCount, random))
     if (code === null || isStaleMetadataCode(code)) await this.#lookUpLeader(queue)
     queue.resume()
     if (!this.#isStopped) this.#route(queue)
@@ -498,7 +557,8 @@ export class Producer {
   }
 
   #reject(batch: ProduceBatch, error: unknown): void {
-    if (this.#settle(batch)) batch.reject(error)
+    if (!this.#settle(batch)) return
+    batch.reject(this.#options.transaction?.onRejected(error, batch.isStamped) ?? error)
   }
 
   #settle(batch: ProduceBatch): boolean {
@@ -509,7 +569,13 @@ export class Producer {
     this.#bytesHeld -= batch.bytes.length
     this.#wakeRoomWaiters()
     if (this.#unsettled.size === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve()
+    this.#wakeQuietWaiters()
     return true
+  }
+
+  #wakeQuietWaiters(): void {
+    if (this.#quietWaiters.length === 0 || this.#unsettled.size > 0) return
+    for (const resolve of this.#quietWaiters.splice(0)) resolve()
   }
 
   #wakeRoomWaiters(): void {

@@ -170,7 +170,7 @@ test('the newest version that both sides have is spoken', async () => {
     versions: new Map([
       [apiVersionsApi.key as number, [0, 3]],
       [metadataApi.key as number, [0, 5]],
-      [produceApi.key as number, [12, 13]],
+      [produceApi.key as number, [13, 14]],
     ]),
   })
   const connection = await open(broker.port)
@@ -181,7 +181,7 @@ test('the newest version that both sides have is spoken', async () => {
     message: expect.stringContaining('does not offer Heartbeat'),
   })
   await expect(connection.request(produceApi, {})).rejects.toThrow(
-    /versions 12 to 13.*this client speaks 3 to/,
+    /versions 13 to 14.*this client speaks 3 to/,
   )
 })
 

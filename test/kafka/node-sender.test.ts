@@ -48,6 +48,7 @@ test('nothing goes out on a new connection before every request of the broken on
     inFlightMax: 5,
     inFlightPerPartitionMax: 5,
     requestBytesMax: 1_000_000,
+    transaction: null,
     connect: async () => {
       const connection = new FakeConnection()
       connections.push(connection)
