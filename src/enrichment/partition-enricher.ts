@@ -108,7 +108,7 @@ export class PartitionEnricher {
     } catch (error) {
       if (!(error instanceof DamagedBatch) && !isFailure(error)) throw error
       if (density === 'partial') return { nextOffset, eventCount, deadLetterCount }
-      this.#deadLetterBatch(bytes, at, reached, error)
+      this.#deadLetterBatch(bytes, at, reached, nextOffset - 1, error)
       deadLetterCount += Math.max(1, recordCountAt(bytes, at) - eventCount)
     } finally {
       cursor.close()
@@ -177,7 +177,7 @@ export class PartitionEnricher {
     this.#appendDeadLetter(cursor.timestamp, cursor.keyBytes(), cursor.valueBytes(), facts, own)
   }
 
-  #deadLetterBatch(bytes: Buffer, at: number, offset: Offset, error: unknown): void {
+  #deadLetterBatch(bytes: Buffer, at: number, offset: Offset, lastOffset: number, error: unknown): void {
     const { vaultTopic, partition } = this.#options
     const batch = bytes.subarray(at, at + batchBytesAt(bytes, at))
     const message = error instanceof Error ? error.message : String(error)
@@ -189,7 +189,7 @@ export class PartitionEnricher {
       topic: vaultTopic,
       partition,
       offset,
-      lastOffset: baseOffsetAt(bytes, at) + lastOffsetDeltaAt(bytes, at),
+      lastOffset,
     }
     const timestampMs = Math.max(0, maxTimestampAt(bytes, at))
     this.#appendDeadLetter(timestampMs, null, batch, facts, [])
