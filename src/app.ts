@@ -14,6 +14,8 @@ import { startBrokerPart } from './app/broker-part.ts'
 import type { IngressPart } from './app/ingress-part.ts'
 import { startIngressPart } from './app/ingress-part.ts'
 import { explainListenFailure } from './app/listen-failure.ts'
+import type { EmergencyRequest } from './app/pressure-part.ts'
+import { PressurePart } from './app/pressure-part.ts'
 import type { ProcessorPart } from './app/processor-part.ts'
 import { startProcessorPart } from './app/processor-part.ts'
 import { ReadinessProbe } from './app/readiness-probe.ts'
@@ -21,9 +23,11 @@ import type { ListeningAddress, StatusDocument } from './app/status-document.ts'
 import type { Config } from './config/schema.ts'
 import { systemClock } from './core/clock.ts'
 import { takeDirectoryLock } from './core/directory-lock.ts'
+import { GopherShipError } from './core/errors.ts'
 import { systemRandom } from './core/random.ts'
 import type { ThreadSupervisor } from './core/thread-supervisor.ts'
 import { KafkaCluster } from './kafka/cluster.ts'
+import type { PressureStatus } from './pressure/pressure-status.ts'
 import type { Diagnostics } from './telemetry/diagnostics.ts'
 import type { LoggerOptions } from './telemetry/logger.ts'
 import { openDiagnostics } from './telemetry/logger.ts'
@@ -60,6 +64,7 @@ export class App {
   #cluster: KafkaCluster | null = null
   #ingress: IngressPart | null = null
   #processor: ProcessorPart | null = null
+  #pressure: PressurePart | null = null
   #readiness: ReadinessProbe
   #stopping: Promise<void> | null = null
 
@@ -100,7 +105,7 @@ export class App {
   /**
    * The start order: what others stand on comes first, what is asked from outside last. Each part is put on
    * `#started` as soon as it runs, and `stop` takes them off from the end; that is the stop order:
-   * admin, processors, doors (which drain), the cluster's connections, the broker, the lock.
+   * admin, processors, doors (which drain), the pressure, the cluster's connections, the broker, the lock.
    */
   async #start(stopRequested?: AbortSignal): Promise<void> {
     const { config } = this.#context
@@ -124,18 +129,28 @@ export class App {
       this.#cluster = cluster
       this.#readiness.watchCluster(cluster)
     }
+    // Before the processors: who starts in an emergency must know of it before the first record.
+    if ((has('ingress') || has('processor')) && this.#cluster !== null) {
+      const mustFollow = has('processor')
+      const pressure = await PressurePart.start(this.#context, { cluster: this.#cluster, mustFollow })
+      this.#started.push({ name: 'pressure', stop: () => pressure.stop() })
+      this.#pressure = pressure
+    }
     if (has('ingress') && this.#cluster !== null) {
       const ingress = await startIngressPart(this.#context, this.#cluster)
       this.#started.push({ name: 'ingress', stop: () => ingress.stop() })
       this.#listening.push(...ingress.listening)
       this.#ingress = ingress
       this.#readiness.watchIngress(ingress)
+      this.#pressure?.watchIngress(ingress)
     }
-    if (has('processor')) {
-      const processor = await startProcessorPart(this.#context, bootstrapServers)
+    if (has('processor') && this.#pressure !== null) {
+      const { ambient } = this.#pressure
+      const processor = await startProcessorPart(this.#context, { bootstrapServers, ambient })
       this.#started.push({ name: 'processor', stop: () => processor.stop() })
       this.#processor = processor
       this.#readiness.watchProcessor(processor)
+      this.#pressure.watchProcessor(processor)
     }
     if (has('admin')) {
       const { clock, diagnostics } = this.#context
@@ -146,6 +161,7 @@ export class App {
         metrics: () => this.metrics(),
         readiness: () => this.readiness(),
         status: () => this.status(),
+        emergency: (request) => this.orderEmergency({ ...request, by: 'admin' }),
       })
       this.#started.push({ name: 'admin', stop: () => admin.stop() })
       this.#listening.push({ name: 'admin', host: config.admin.host, port: admin.port })
@@ -217,12 +233,34 @@ export class App {
       broker,
       ingress: this.#ingress?.status() ?? null,
       processor,
+      pressure: this.pressure,
     }
+  }
+
+  /** Sets or ends the emergency of this process. Throws GS_CONFIG_INVALID in one that processes nothing. */
+  orderEmergency(request: EmergencyRequest): PressureStatus {
+    return this.#expectPressure().orderEmergency(request)
+  }
+
+  /** The pressure right now; null in a process that neither processes nor takes anything in. */
+  get pressure(): PressureStatus | null {
+    return this.#pressure?.status() ?? null
+  }
+
+  /** Turns the emergency of this process to what it is not: for a signal. */
+  toggleEmergency(by: string): PressureStatus {
+    return this.#expectPressure().toggleEmergency(by)
   }
 
   /** The worker threads there are. */
   get threads(): readonly ThreadSupervisor[] {
     return [...(this.#broker ? [this.#broker.supervisor] : []), ...(this.#processor?.supervisors ?? [])]
+  }
+
+  #expectPressure(): PressurePart {
+    if (this.#pressure !== null) return this.#pressure
+    const message = `this process (${this.#context.config.roles.join(', ')}) enriches nothing that an emergency could stop; order it where the role processor runs, or for all instances with --cluster`
+    throw new GopherShipError('GS_CONFIG_INVALID', message)
   }
 
   #openCluster(bootstrapServers: readonly string[]): KafkaCluster {

@@ -1,5 +1,6 @@
 /**
- * The admin door: metrics, health and status over HTTP, for the operator on this machine and what he scrapes with.
+ * The admin door: metrics, health, status and the emergency switch over HTTP, for the operator on this machine and what he
+ * scrapes with.
  *
  * It asks nobody for a password, so it listens on loopback only and refuses to start anywhere else. A browser on this
  * machine is still a way in for strangers (DNS rebinding), so the Host header must name this machine, and a request
@@ -9,7 +10,7 @@
 import type { FastifyInstance } from 'fastify'
 import { fastify } from 'fastify'
 import type { Clock } from '../core/clock.ts'
-import { GopherShipError } from '../core/errors.ts'
+import { GopherShipError, isFailure } from '../core/errors.ts'
 import { isLoopbackHost } from '../core/loopback.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
 import { METRICS_CONTENT_TYPE } from '../telemetry/metrics.ts'
@@ -35,6 +36,8 @@ export interface AdminOptions {
   readonly readiness: () => Promise<Readiness>
   /** Plain data. */
   readonly status: () => Promise<object>
+  /** Sets or ends the emergency of this process, and gives what holds then. */
+  readonly emergency: (request: { readonly isOn: boolean; readonly reason: string }) => object
 }
 
 /** Scrapes and probes closer together than this share one answer: they cost, and anyone on the machine can ask. */
@@ -73,6 +76,8 @@ export class AdminServer {
     })
     server.server.maxConnections = CONNECTIONS_MAX
     guardBrowsers(server, options.allowedHosts)
+    // A page may make a browser send text to anywhere without asking; JSON it may not.
+    server.removeContentTypeParser('text/plain')
     addRoutes(server, options)
     try {
       await server.listen({ host: options.host, port: options.port })
@@ -115,20 +120,50 @@ function addRoutes(server: FastifyInstance, options: AdminOptions): void {
     return reply.code(answer.ready ? 200 : 503).send(answer)
   })
   server.get('/v1/status', async () => await status.get())
+  server.post('/v1/emergency', async (request, reply) => {
+    const order = parseEmergency(request.body)
+    if (order === null) return reply.code(400).send({ error: `expected ${EMERGENCY_FORM}` })
+    const answer = options.emergency(order)
+    status.forget()
+    return answer
+  })
 
   const paths = ['/metrics', '/health/live', '/health/ready', '/v1/status']
+  const orders = ['/v1/emergency']
   server.setNotFoundHandler(async (request, reply) => {
-    const isKnown = paths.includes(request.url.split('?')[0] ?? '')
-    if (isKnown) return reply.code(405).header('allow', 'GET, HEAD').send({ error: 'expected GET' })
-    return reply.code(404).send({ error: `no such path; there is ${paths.join(', ')}` })
+    const path = request.url.split('?')[0] ?? ''
+    if (paths.includes(path)) {
+      return reply.code(405).header('allow', 'GET, HEAD').send({ error: 'expected GET' })
+    }
+    if (orders.includes(path)) return reply.code(405).header('allow', 'POST').send({ error: 'expected POST' })
+    return reply.code(404).send({ error: `no such path; there is ${[...paths, ...orders].join(', ')}` })
   })
   server.setErrorHandler(async (error, _request, reply) => {
     const statusCode = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500
+    if (isFailure(error, 'GS_CONFIG_INVALID')) return reply.code(409).send({ error: error.message })
+    if (statusCode === 415) return reply.code(415).send({ error: 'expected content-type application/json' })
     if (statusCode < 500) return reply.code(statusCode).send({ error: 'the request could not be read' })
     // Text of ours stays in the diagnostics: it may name paths and addresses.
     options.diagnostics.error({ error }, 'an admin request failed')
     return reply.code(500).send({ error: 'the request failed; the diagnostics say why' })
   })
+}
+
+const REASON_CHARS_MAX = 200
+const EMERGENCY_FORM = `{"on": true, "reason": "one line of 1 to ${REASON_CHARS_MAX} characters"} or {"on": false}, and nothing else`
+
+/** Null for anything that is no order as drawn in `EMERGENCY_FORM`. */
+function parseEmergency(body: unknown): { readonly isOn: boolean; readonly reason: string } | null {
+  if (typeof body !== 'object' || body === null) return null
+  const { on, reason, ...strange } = body as Record<string, unknown>
+  if (typeof on !== 'boolean' || Object.keys(strange).length > 0) return null
+  if (!on) return reason === undefined ? { isOn: false, reason: '' } : null
+  const isReason =
+    typeof reason === 'string' &&
+    reason.trim() !== '' &&
+    reason.length <= REASON_CHARS_MAX &&
+    !/\p{Cc}/u.test(reason)
+  return isReason ? { isOn: true, reason } : null
 }
 
 /** Refuses requests that a page of somebody else's makes the operator's browser send. */

@@ -19,6 +19,11 @@ export class CachedAnswer<Value> {
     this.#options = options
   }
 
+  /** The next who asks gets a new answer: something was changed. */
+  forget(): void {
+    this.#answer = null
+  }
+
   /** The fresh answer, or a new one. A failure is not kept: the next who asks tries again. */
   get(): Promise<Value> {
     const { clock, freshMs, read } = this.#options
@@ -28,10 +33,11 @@ export class CachedAnswer<Value> {
     this.#answer = answer
     answer.then(
       (value) => {
+        if (this.#answer !== answer) return
         this.#staleAtMs = clock.monotonicMs() + freshMs(value)
       },
       () => {
-        this.#answer = null
+        if (this.#answer === answer) this.#answer = null
       },
     )
     return answer

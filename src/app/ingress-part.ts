@@ -15,6 +15,8 @@ export interface IngressPart {
   readonly listening: readonly ListeningAddress[]
   /** False once a door has stopped taking connections. */
   isListening(): boolean
+  /** Bytes of producers held in memory, over all doors. */
+  admissionBytesHeld(): number
   status(): NonNullable<StatusDocument['ingress']>
   /** Refuses new work, answers what is under way within `drainMs`, closes the doors. */
   stop(): Promise<void>
@@ -65,6 +67,7 @@ export async function startIngressPart(context: AppContext, cluster: KafkaCluste
       { name: 'ingress.http', host: httpHost, port: http.port },
     ],
     isListening: () => isOpen,
+    admissionBytesHeld: () => admission.bytesHeld,
     status: () => ({
       admissionBytesHeld: admission.bytesHeld,
       admissionBytesMax: admission.bytesMax,

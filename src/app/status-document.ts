@@ -2,6 +2,7 @@
 
 import type { Readiness } from '../admin/admin-server.ts'
 import type { ThreadStatus } from '../core/thread-supervisor.ts'
+import type { PressureStatus } from '../pressure/pressure-status.ts'
 import type { VaultWriterStatus } from '../vault/vault-writer.ts'
 
 /** An address this process listens on. */
@@ -32,6 +33,8 @@ export interface StatusDocument {
     readonly vault: VaultWriterStatus
   } | null
   readonly processor: ProcessorStatusDocument | null
+  /** Null where nothing is processed and no producer comes in. */
+  readonly pressure: PressureStatus | null
 }
 
 export interface ProcessorStatusDocument {

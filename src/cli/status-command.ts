@@ -3,14 +3,14 @@
 import { Command } from 'commander'
 import type { StatusDocument } from '../app/status-document.ts'
 import { GopherShipError } from '../core/errors.ts'
+import type { AdminAddress } from './admin-client.ts'
+import { askAdmin } from './admin-client.ts'
 import type { CommandContext } from './command-context.ts'
 import { addConfigOptions, configOf } from './config-options.ts'
 import { EXIT } from './exit-codes.ts'
 import type { OutputFormat } from './output.ts'
 import { outputOption, printResult } from './output.ts'
 import { formatStatus } from './status-table.ts'
-
-const ANSWER_MS_MAX = 10_000
 
 export function statusCommand({ terminal, setExitCode }: CommandContext): Command {
   return addConfigOptions(new Command('status'), (path) => path === 'admin.host' || path === 'admin.port')
@@ -23,7 +23,7 @@ export function statusCommand({ terminal, setExitCode }: CommandContext): Comman
     )
     .action(async (options: { output: OutputFormat }, command: Command) => {
       const { config } = await configOf(command, terminal)
-      const status = await askStatus(config.admin.host, config.admin.port)
+      const status = await askStatus(config.admin)
       printResult(terminal, {
         format: options.output,
         value: status,
@@ -33,29 +33,15 @@ export function statusCommand({ terminal, setExitCode }: CommandContext): Comman
     })
 }
 
-async function askStatus(host: string, port: number): Promise<StatusDocument> {
-  const url = `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}/v1/status`
-  let response: Response
-  try {
-    response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS_MAX), redirect: 'error' })
-  } catch (error) {
-    // fetch says "fetch failed" and keeps the reason in its cause.
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    throw new GopherShipError(
-      'GS_ADMIN_UNREACHABLE',
-      `nothing answers at ${url}; is GopherShip running, and is this its --admin-port?`,
-      { cause, facts: { host, port } },
-    )
-  }
-  const document = response.ok ? await response.json().catch(() => null) : null
-  if (!isStatus(document)) {
-    throw new GopherShipError(
-      'GS_ADMIN_UNREACHABLE',
-      `expected a status from ${url}, found something else (HTTP ${response.status}); is this the --admin-port of a GopherShip?`,
-      { facts: { host, port, httpStatus: response.status } },
-    )
-  }
-  return document
+async function askStatus(address: AdminAddress): Promise<StatusDocument> {
+  const { url, httpStatus, isOk, document } = await askAdmin(address, '/v1/status')
+  if (isOk && isStatus(document)) return document
+  const { host, port } = address
+  throw new GopherShipError(
+    'GS_ADMIN_UNREACHABLE',
+    `expected a status from ${url}, found something else (HTTP ${httpStatus}); is this the --admin-port of a GopherShip?`,
+    { facts: { host, port, httpStatus } },
+  )
 }
 
 /** Enough to tell a GopherShip from another program on its port. */

@@ -1,12 +1,13 @@
 /** The status for people: a verdict, the addresses, the threads, the streams. */
 
 import type { StatusDocument } from '../app/status-document.ts'
+import type { PressureStatus } from '../pressure/pressure-status.ts'
 import { formatCount, formatTable, printable, styleBold } from './output.ts'
 import type { Terminal } from './terminal.ts'
 
 export function formatStatus(terminal: Terminal, status: StatusDocument): string {
   const bold = (text: string) => (terminal.isColored ? styleBold(text) : text)
-  const { readiness, processor, ingress } = status
+  const { readiness, processor, ingress, pressure } = status
   const lines = [
     `GopherShip ${printable(status.version)}, up ${formatDuration(status.uptimeSeconds)}: ` +
       bold(readiness.ready ? 'ready' : 'NOT READY'),
@@ -22,6 +23,7 @@ export function formatStatus(terminal: Terminal, status: StatusDocument): string
       `vault      an acknowledged record is ${ingress.vault.durability ?? 'not known to be durable until one is stored'}`,
     )
   }
+  if (pressure !== null) lines.push(...pressureLines(pressure, bold))
   const tables = [
     formatTable(terminal, status.threads, [
       { title: 'THREAD', cell: ({ name }) => name },
@@ -43,6 +45,29 @@ export function formatStatus(terminal: Terminal, status: StatusDocument): string
     tables.push(processor.streams.length === 0 ? none : streams)
   }
   return `${lines.join('\n')}\n\n${tables.join('\n')}`
+}
+
+/** What the pressure is and why, what is done about it, and who ordered otherwise. */
+function pressureLines(pressure: PressureStatus, bold: (text: string) => string): string[] {
+  const { emergency, override, pressureText, tierText, isObserveOnly, score, backlogRecordCount } = pressure
+  const lines = [
+    `pressure   ${bold(printable(pressureText))}`,
+    `tier       ${bold(printable(tierText))}`,
+    `load       score ${Math.round(score)} of 100; ${formatCount(Math.round(pressure.arrivalRate))} records/s arrive, ${formatCount(backlogRecordCount)} wait`,
+  ]
+  if (emergency !== null) {
+    const { reason, by, sinceMs, scope } = emergency
+    const where = scope === 'cluster' ? 'for every instance' : 'for this process'
+    const since = new Date(sinceMs).toISOString()
+    lines.push(`emergency  ${bold(printable(`ON ${where} since ${since}, by ${by}: ${reason}`))}`)
+  }
+  if (override !== null) {
+    const until = new Date(override.untilMs).toISOString()
+    lines.push(`ordered    ${printable(`${override.tier} until ${until}: ${override.reason}`)}`)
+  }
+  if (isObserveOnly)
+    lines.push('observing  pressure.observeOnly is set: decisions are shown and not followed')
+  return lines
 }
 
 /** 3 d 4 h, 4 h 5 min, 5 min 6 s, 6 s. */

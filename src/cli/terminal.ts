@@ -18,6 +18,8 @@ export interface Terminal {
   readText(path: string): Promise<string>
   /** Aborted when the process is asked to stop. */
   readonly stopRequested: AbortSignal
+  /** Calls `run` whenever the process gets SIGUSR2, from now on; before, the signal would end it. */
+  onUserSignal(run: () => void): void
 }
 
 /** The terminal of this process. A reader that goes away (`gophership topics | head`) ends it quietly. */
@@ -37,6 +39,7 @@ export function openTerminal(process: NodeJS.Process, stopRequested: AbortSignal
     environment: process.env,
     readText,
     stopRequested,
+    onUserSignal: (run) => void process.on('SIGUSR2', run),
   }
 }
 

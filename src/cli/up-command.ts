@@ -13,7 +13,7 @@ import type { Terminal } from './terminal.ts'
 
 const EXAMPLES = `
 Stops on SIGTERM or Ctrl-C: drains, then exits 0, within 30 seconds; a second signal ends it at once. Either way what was
-acknowledged is in the vault.
+acknowledged is in the vault. SIGUSR2 turns the emergency switch of this process on, and the next one off.
 
 Examples:
   gophership up                                          data in ./data, every door on loopback
@@ -33,7 +33,9 @@ export function upCommand({ terminal, version }: CommandContext): Command {
       // Loaded here, so that help and the other commands do not wait for all of it.
       const { App } = await import('../app.ts')
       const { stopRequested } = terminal
+      const toggle = emergencyToggle(terminal)
       const app = await App.start({ config, version, logger: loggerOptions(config, terminal), stopRequested })
+      toggle.connect(app)
       const readyMs = Math.round(performance.now() - startedMs)
       if (!stopRequested.aborted) announce(terminal, app, { config, version, readyMs })
       await untilAborted(stopRequested)
@@ -41,6 +43,24 @@ export function upCommand({ terminal, version }: CommandContext): Command {
       await app.stop()
       app.diagnostics.info({}, 'stopped')
     })
+}
+
+/** SIGUSR2 as the emergency switch of the process, also for signals that come before the app has started. */
+function emergencyToggle(terminal: Terminal): { connect(app: App): void } {
+  let app: App | null = null
+  let isDue = false
+  const toggle = () => {
+    if (app === null) isDue = !isDue
+    else if (app.pressure !== null) app.toggleEmergency('SIGUSR2')
+    else app.diagnostics.warn({}, 'SIGUSR2 has no effect: this process enriches nothing')
+  }
+  terminal.onUserSignal(toggle)
+  return {
+    connect(started) {
+      app = started
+      if (isDue) toggle()
+    },
+  }
 }
 
 function loggerOptions({ log }: Config, { isInteractive, isColored }: Terminal): LoggerOptions {

@@ -1,6 +1,7 @@
 /**
  * A role in a worker thread, and the handle the main thread holds on it. Owns the few messages between the two:
- * started, failed to start, stop, status, metrics. The role's own work never crosses this link; it talks Kafka.
+ * started, failed to start, stop, status, metrics, and the calls that a role offers by name. The role's own work never
+ * crosses this link; it talks Kafka.
  *
  * Options and answers are plain JSON-like data (they are structured-cloned). A failure keeps its code across.
  */
@@ -23,6 +24,8 @@ export interface ThreadService {
   readonly metrics: MetricsSource
   /** A cheap snapshot, plain data. */
   status(): unknown
+  /** Answers a call from the main thread; argument and answer are plain data. A name it does not know it throws for. */
+  call?(name: string, argument: unknown): unknown
   /** Finishes what was begun and lets go of everything; the thread ends after it. */
   stop(): Promise<void>
 }
@@ -31,10 +34,13 @@ export interface ThreadDefinition<Options> {
   start(options: Options): Promise<ThreadService>
 }
 
-type Question = 'status' | 'metrics' | 'stop'
+type Question = 'status' | 'metrics' | 'stop' | 'call'
 interface ToThread {
   readonly id: number
   readonly question: Question
+  /** Of a call. */
+  readonly name?: string
+  readonly argument?: unknown
 }
 type FromThread =
   | { readonly kind: 'ready'; readonly value: unknown }
@@ -61,14 +67,18 @@ export function serveThread<Options>(definition: ThreadDefinition<Options>): voi
       port.close()
     },
   )
-  const answer = async (question: Question): Promise<unknown> => {
+  const answer = async ({ question, name, argument }: ToThread): Promise<unknown> => {
     const service = await started
+    if (question === 'call') {
+      if (service.call === undefined || name === undefined) throw new TypeError('this thread takes no calls')
+      return await service.call(name, argument)
+    }
     if (question === 'status') return await service.status()
     if (question === 'metrics') return await service.metrics.getMetricsAsJSON()
     return await service.stop()
   }
   port.on('message', (message: ToThread) => {
-    answer(message.question)
+    answer(message)
       .then(
         (value) => say({ kind: 'answer', id: message.id, value }),
         (error: unknown) => say({ kind: 'refusal', id: message.id, failure: encodeFailure(error) }),
@@ -186,6 +196,14 @@ export class ThreadHandle {
     return (await this.#ask('metrics', this.#options.answerMsMax ?? 2_000)) as object[]
   }
 
+  /**
+   * Has the role answer a call by name, and resolves with what it says. Rejects with its failure, or with GS_THREAD_FAILED
+   * when the thread is gone or does not answer in time; the call may have been heard all the same.
+   */
+  call(name: string, argument: unknown): Promise<unknown> {
+    return this.#ask('call', this.#options.answerMsMax ?? 2_000, { name, argument })
+  }
+
   /** Asks the role to stop and waits for the thread to end; ends it by force after `stopMsMax`. Idempotent. */
   async stop({ stopMsMax = 20_000 }: { readonly stopMsMax?: number } = {}): Promise<void> {
     this.#isStopping = true
@@ -206,15 +224,20 @@ export class ThreadHandle {
     await this.#worker?.terminate()
   }
 
-  #ask(question: Question, answerMsMax: number): Promise<unknown> {
+  #ask(
+    question: Question,
+    answerMsMax: number,
+    call: { readonly name?: string; readonly argument?: unknown } = {},
+  ): Promise<unknown> {
+    const what = call.name ?? question
     const worker = this.#worker
     if (worker === null)
-      return Promise.reject(this.#failed(`was asked for its ${question} but is not running`))
+      return Promise.reject(this.#failed(`was asked for its ${what} but is not running`))
     const id = this.#nextId++
     return new Promise<unknown>((resolve, reject) => {
       const deadline = this.#options.clock.after(answerMsMax, () => {
         this.#pending.delete(id)
-        reject(this.#failed(`did not answer "${question}" within ${answerMsMax} ms`))
+        reject(this.#failed(`did not answer "${what}" within ${answerMsMax} ms`))
       })
       const settle = (run: () => void) => {
         deadline.cancel()
@@ -224,7 +247,7 @@ export class ThreadHandle {
         resolve: (value) => settle(() => resolve(value)),
         reject: (error) => settle(() => reject(error)),
       })
-      worker.postMessage({ id, question } satisfies ToThread)
+      worker.postMessage({ id, question, ...call } satisfies ToThread)
     })
   }
 

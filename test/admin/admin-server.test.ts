@@ -21,6 +21,7 @@ async function start(options: Partial<AdminOptions> = {}): Promise<AdminServer> 
     metrics: async () => 'gophership_example_total 1\n',
     readiness: async () => ({ ready: true, reasons: [] }),
     status: async () => ({ version: '0' }),
+    emergency: () => ({}),
     ...options,
   })
   servers.push(server)

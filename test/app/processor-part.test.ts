@@ -2,12 +2,26 @@ import { expect, test } from 'vitest'
 import type { Worker } from '../../src/app/processor-part.ts'
 import { sumStreams } from '../../src/app/processor-part.ts'
 
+const NOTHING = { recordCount: 0, busyMs: 0 }
+
 function worker(partitions: { topic: string; lagRecords: number; lagSeconds: number | null }[]): Worker {
-  const counts = { position: 0, recordCount: 10, eventCount: 9, deadLetterCount: 1 }
+  const counts = {
+    position: 0,
+    highWatermark: -1,
+    reachedTimestampMs: -1,
+    recordCount: 10,
+    eventCount: 9,
+    deadLetterCount: 1,
+    debtRecordCount: 0,
+  }
   return {
     name: 'processor',
     status: {
       isMember: true,
+      work: { full: NOTHING, partial: NOTHING, passthrough: NOTHING },
+      upstreamAckMs: null,
+      tier: 'full',
+      eventLoop: { delayMs: null, utilization: 0 },
       partitions: partitions.map((p, partition) => ({ ...counts, ...p, partition })),
     },
   }

@@ -29,6 +29,7 @@ export async function run(
       return text
     },
     stopRequested: new AbortController().signal,
+    onUserSignal: () => {},
   }
   const exitCode = await runCli(args, terminal, '1.2.3')
   return { exitCode, out, err }
