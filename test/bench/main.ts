@@ -5,11 +5,13 @@ import { benchEnrich } from './enrich.ts'
 import { benchIdle, benchIngest } from './ingest.ts'
 import type { BenchResult } from './report.ts'
 import { formatPreamble, formatResults } from './report.ts'
+import { benchTiers } from './tiers.ts'
 
 /** Every benchmark by name. A new one is a file beside this one and a line here. */
 const BENCHMARKS: Record<string, () => Promise<BenchResult[]>> = {
   batch: benchBatch,
   enrich: benchEnrich,
+  tiers: benchTiers,
   ingest: benchIngest,
   idle: benchIdle,
 }
