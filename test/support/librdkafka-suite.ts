@@ -10,7 +10,9 @@ import { join } from 'node:path'
 
 /** The package whose sources hold librdkafka 2.15. */
 const PACKAGE = '@confluentinc/kafka-javascript@1.10.1'
-const FOLDER = 'librdkafka-kafka-javascript-1.10.1'
+const FOLDER = 'librdkafka-kafka-javascript-1.10.1-one-replica'
+/** The tests of transactions ask for three replicas, which one node cannot have and which they do not need. */
+const ONE_REPLICA = "sed -i 's/, 3, 5000);/, 1, 5000);/' tests/0103-transactions.c"
 const BUILD = './configure --disable-gssapi --disable-curl && make -j2 libs && make -j2 -C tests build'
 const BUILD_MS_MAX = 900_000
 
@@ -30,7 +32,7 @@ export function buildLibrdkafka(): string {
       const archive = readdirSync(staging).find((name) => name.endsWith('.tgz'))
       run('tar', ['xzf', String(archive), 'package/deps/librdkafka'], staging)
       const sources = join(staging, 'package', 'deps', 'librdkafka')
-      run('sh', ['-c', BUILD], sources)
+      run('sh', ['-c', `${ONE_REPLICA} && ${BUILD}`], sources)
       renameSync(sources, built)
     } finally {
       rmSync(staging, { recursive: true, force: true })
