@@ -238,21 +238,10 @@ export class Producer {
   }
 
   /** Resolves when every batch is settled and no request is under way: nothing of them can reach a broker later. */
-  async whenQuiet(signal?: AbortSignal): Promise<void> {
-    while (
-      this.#unsettled.size > 0 ||
-      [...this.#senders.values()].some(({ inFlightCount }) => inFlightCount > 0)
-    ) {
-      signal?.throwIfAborted()
-      const { promise, resolve, reject } = Promise.withResolvers<void>()
-      const onAbort = () => reject(signal?.reason)
-      signal?.addEventListener('abort', onAbort, { once: true })
-      this.#quietWaiters.push(resolve)
-      try {
-        await promise
-      } finally {
-        signal?.removeEventListener('abort', onAbort)
-      }
+  async whenQuiet(): Promise<void> {
+    const isBusy = () => [...this.#senders.values()].some(({ inFlightCount }) => inFlightCount > 0)
+    while (this.#unsettled.size > 0 || isBusy()) {
+      await new Promise<void>((resolve) => this.#quietWaiters.push(resolve))
     }
   }
 

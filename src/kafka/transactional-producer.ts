@@ -42,6 +42,7 @@ import {
   KafkaTransactionError,
   kafkaErrorCodeOf,
 } from './kafka-errors.ts'
+import { orAborted } from './or-aborted.ts'
 import type { Produced } from './produce-batch.ts'
 import type { ProducerOptions } from './producer.ts'
 import { Producer } from './producer.ts'
@@ -167,10 +168,9 @@ export class TransactionalProducer {
    */
   async init(signal?: AbortSignal): Promise<void> {
     this.#throwUnless('init', 'new')
-    this.#id = await this.#coordinator.initProducerId(null, {
-      signal: this.#orStopped(signal),
-      deadlineMs: INIT_MS_MAX,
-    })
+    const waiting = this.#orStopped(signal)
+    const options = { signal: waiting, deadlineMs: INIT_MS_MAX }
+    this.#id = await orAborted(this.#coordinator.initProducerId(null, options), waiting)
     this.#state = 'ready'
   }
 
@@ -192,7 +192,7 @@ export class TransactionalProducer {
    * no room: see `waitForRoom`) or GS_KAFKA_FENCED. A rejection that nobody looks at is told by `commit`.
    */
   send(topic: string, partition: number, batch: Buffer): Promise<Produced> {
-    const refusal = this.#refusal('send', 'open')
+    const refusal = this.#refusal('send', 'open') ?? this.#lateness('send')
     const sent = refusal === null ? this.#producer.send(topic, partition, batch) : Promise.reject(refusal)
     // What was refused at the door is missing from the transaction as well.
     sent.catch((error: unknown) => this.#break(error))
@@ -210,7 +210,9 @@ export class TransactionalProducer {
    * itself): abort, and leave the partitions alone. As with `send`, `commit` tells of it too.
    */
   sendOffsets(group: GroupGeneration | null, offsets: readonly OffsetToCommit[]): Promise<void> {
-    const sent = this.#offsetsSent.then(() => this.#sendOffsets(group, offsets))
+    const late = this.#lateness('sendOffsets')
+    const sent =
+      late !== null ? Promise.reject(late) : this.#offsetsSent.then(() => this.#sendOffsets(group, offsets))
     this.#offsetsSent = sent.catch(() => {})
     return sent
   }
@@ -366,9 +368,8 @@ export class TransactionalProducer {
 
   /** Waits until nothing of the transaction is under way any more. */
   async #settled(signal?: AbortSignal): Promise<void> {
-    await this.#producer.whenQuiet(this.#orStopped(signal))
-    await this.#partitions.whenQuiet()
-    await this.#offsetsSent
+    const all = [this.#producer.whenQuiet(), this.#partitions.whenQuiet(), this.#offsetsSent]
+    await orAborted(Promise.all(all), this.#orStopped(signal))
   }
 
   /** Gives the transaction a new epoch where it needs one, before its first request. */
@@ -392,9 +393,10 @@ export class TransactionalProducer {
     const waiting = this.#orStopped(signal)
     for (let failureCount = 1; ; failureCount++) {
       try {
-        this.#onEnded(await this.#coordinator.endOnce(this.#id, { isCommitted }))
+        this.#onEnded(await orAborted(this.#coordinator.endOnce(this.#id, { isCommitted }), waiting))
         return
       } catch (error) {
+        if (waiting.aborted) throw this.#undecided({ isCommitted }, error)
         if (this.#isEnded(error, isCommitted)) {
           this.#onEnded(this.#id)
           return
@@ -438,6 +440,9 @@ export class TransactionalProducer {
   }
 
   #undecided({ isCommitted }: { readonly isCommitted: boolean }, lastError: unknown): GopherShipError {
+    // The attempt that was under way may have been carried out.
+    this.#mayHaveEnded = true
+    this.#coordinator.hasLostAnswers = true
     const what = isCommitted ? 'commit' : 'abort'
     const { message } = lastError as Error
     return new KafkaTimeoutError(
@@ -470,6 +475,15 @@ export class TransactionalProducer {
     return new KafkaTransactionError(
       `${operation} needs a transactional producer that is ${expected}, this one is ${this.#state}`,
       { ...this.#facts, operation, state: this.#state },
+    )
+  }
+
+  /** Why nothing can be added any more to a transaction that is being ended; null when it is not. */
+  #lateness(operation: string): GopherShipError | null {
+    if (!this.#isEnding) return null
+    return new KafkaTransactionError(
+      `${operation} came after the end of its transaction had begun`,
+      this.#facts,
     )
   }
 

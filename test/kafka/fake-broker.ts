@@ -14,13 +14,21 @@ import { produceApi } from '../../src/wire/00-produce.ts'
 import { fetchApi } from '../../src/wire/01-fetch.ts'
 import { listOffsetsApi } from '../../src/wire/02-list-offsets.ts'
 import { metadataApi } from '../../src/wire/03-metadata.ts'
+import { findCoordinatorApi } from '../../src/wire/10-find-coordinator.ts'
 import { apiVersionsApi } from '../../src/wire/18-api-versions.ts'
 import { initProducerIdApi } from '../../src/wire/22-init-producer-id.ts'
+import { addPartitionsToTxnApi } from '../../src/wire/24-add-partitions-to-txn.ts'
+import { addOffsetsToTxnApi } from '../../src/wire/25-add-offsets-to-txn.ts'
+import { endTxnApi } from '../../src/wire/26-end-txn.ts'
+import { txnOffsetCommitApi } from '../../src/wire/28-txn-offset-commit.ts'
 import type { AnyApi, RequestOf, ResponseInputOf } from '../../src/wire/api.ts'
 import { ALL_APIS, findApi } from '../../src/wire/apis.ts'
 import { KAFKA_ERROR } from '../../src/wire/error-codes.ts'
 import { decodeRequestHeader, encodeResponseFrame } from '../../src/wire/frame.ts'
 import { FrameSplitter } from '../../src/wire/frame-splitter.ts'
+
+/** The producer id of every transactional id. */
+export const TRANSACTIONAL_PRODUCER_ID = 7000
 
 export interface FakeRequest<A extends AnyApi> {
   readonly api: A
@@ -59,6 +67,8 @@ export interface FakeBrokerOptions {
   readonly nodeId?: number
   /** Offered instead of what the tables have; an API left out is not offered. */
   readonly versions?: ReadonlyMap<number, readonly [number, number]>
+  /** Levels of features that the cluster has finalized. */
+  readonly features?: Readonly<Record<string, number>>
 }
 
 export class FakeBroker {
@@ -71,6 +81,10 @@ export class FakeBroker {
   /** Every request, in the order of arrival. */
   readonly requests: FakeRequest<AnyApi>[] = []
   readonly sockets = new Set<Socket>()
+  /** Who coordinates every group and transaction; this node unless said otherwise. */
+  coordinator: FakeBroker | null = null
+  /** By transactional id: the epoch given last. */
+  readonly epochs = new Map<string, number>()
   readonly #options: FakeBrokerOptions
   readonly #server: Server
   readonly #scripts = new Map<number, Step<AnyApi>[]>()
@@ -191,7 +205,17 @@ export class FakeBroker {
       case listOffsetsApi.key as number:
         return this.#listOffsets(value)
       case initProducerIdApi.key as number:
-        return { producerId: this.#producerId++, producerEpoch: 0 }
+        return this.#initProducerId(value)
+      case findCoordinatorApi.key as number:
+        return this.#findCoordinator(value)
+      case addPartitionsToTxnApi.key as number:
+        return addPartitionsAnswer(value, () => KAFKA_ERROR.NONE)
+      case addOffsetsToTxnApi.key as number:
+        return {}
+      case txnOffsetCommitApi.key as number:
+        return txnOffsetCommitAnswer(value, KAFKA_ERROR.NONE)
+      case endTxnApi.key as number:
+        return this.#endTxn(request as never)
       default:
         throw new Error(`the fake broker has no answer to ${request.api.name}: script one`)
     }
@@ -207,7 +231,33 @@ export class FakeBroker {
         minVersion,
         maxVersion,
       })),
+      finalizedFeatures: Object.entries(this.#options.features ?? {}).map(([name, level]) => ({
+        name,
+        maxVersionLevel: level,
+        minVersionLevel: level,
+      })),
     }
+  }
+
+  /** A transactional id keeps its producer id, with a new epoch each time. */
+  #initProducerId({ transactionalId }: RequestOf<typeof initProducerIdApi>) {
+    if (transactionalId === null) return { producerId: this.#producerId++, producerEpoch: 0 }
+    const producerEpoch = (this.epochs.get(transactionalId) ?? -1) + 1
+    this.epochs.set(transactionalId, producerEpoch)
+    return { producerId: TRANSACTIONAL_PRODUCER_ID, producerEpoch }
+  }
+
+  #findCoordinator({ key, coordinatorKeys }: RequestOf<typeof findCoordinatorApi>) {
+    const { nodeId, port } = this.coordinator ?? this
+    const node = { nodeId, host: '127.0.0.1', port }
+    return { key, ...node, coordinators: coordinatorKeys.map((each) => ({ key: each, ...node })) }
+  }
+
+  #endTxn({ value, version }: FakeRequest<typeof endTxnApi>): ResponseInputOf<typeof endTxnApi> {
+    if (version < 5) return {}
+    const producerEpoch = value.producerEpoch + 1
+    this.epochs.set(value.transactionalId, producerEpoch)
+    return { producerId: value.producerId, producerEpoch }
   }
 
   #metadata({ topics }: RequestOf<typeof metadataApi>): ResponseInputOf<typeof metadataApi> {
@@ -290,6 +340,35 @@ export class FakeBroker {
   #nameOf(topicId: Buffer): string {
     for (const name of this.topics.keys()) if (topicIdOf(name).equals(topicId)) return name
     return ''
+  }
+}
+
+/** An AddPartitionsToTxn answer with a code for each partition. */
+export function addPartitionsAnswer(
+  { v3AndBelowTopics }: RequestOf<typeof addPartitionsToTxnApi>,
+  codeOf: (topic: string, partition: number) => number,
+): ResponseInputOf<typeof addPartitionsToTxnApi> {
+  return {
+    resultsByTopicV3AndBelow: v3AndBelowTopics.map(({ name, partitions }) => ({
+      name,
+      resultsByPartition: partitions.map((partitionIndex) => ({
+        partitionIndex,
+        partitionErrorCode: codeOf(name, partitionIndex),
+      })),
+    })),
+  }
+}
+
+/** A TxnOffsetCommit answer with one code for all partitions. */
+export function txnOffsetCommitAnswer(
+  { topics }: RequestOf<typeof txnOffsetCommitApi>,
+  errorCode: number,
+): ResponseInputOf<typeof txnOffsetCommitApi> {
+  return {
+    topics: topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode })),
+    })),
   }
 }
 
