@@ -3,7 +3,9 @@
  * time that one record takes in it, all of it included, so that a slow sink or a busy machine shows as a higher cost.
  *
  * A tier that has not run yet is assumed to cost its share of one that has, as the defaults relate them: the planner must
- * know what full would cost after a start under pressure.
+ * know what full would cost after a start under pressure. The assumption goes into the average as if it had been measured on
+ * a few records, so that the first batch of a new process, which compiles more than it enriches, does not decide alone: full
+ * density that looked a thousand times too dear would never be taken up again, and so never be measured again.
  */
 
 import { TIERS, type Tier } from './tiers.ts'
@@ -23,10 +25,16 @@ export interface WorkSample {
 }
 
 export interface CostModel {
-  /** Worker time for one record, microseconds; null until the tier has run. */
-  readonly measuredUs: Readonly<Record<Tier, number | null>>
+  /** What was done in each tier, what lies further back counting less and less; null until the tier has run. */
+  readonly done: Readonly<Record<Tier, WorkDone | null>>
   /** Arrivals of late, records/s. */
   readonly arrivalRate: number
+}
+
+/** The cost is the one over the other: a batch with few records does not weigh as much as one with many. */
+interface WorkDone {
+  readonly recordCount: number
+  readonly busyMs: number
 }
 
 export interface CostOptions {
@@ -46,41 +54,53 @@ export const DEFAULT_COST_OPTIONS: CostOptions = {
 
 /** Before anything was measured. */
 export const NO_COSTS: CostModel = {
-  measuredUs: { full: null, partial: null, passthrough: null },
+  done: { full: null, partial: null, passthrough: null },
   arrivalRate: 0,
 }
+
+/** Records that an assumption counts for. */
+const ASSUMED_RECORD_COUNT = 200
 
 /** No record is free: keeps capacities finite. */
 const COST_US_MIN = 0.001
 
 /** The model after one more report. Reports of no time, or with impossible numbers, change nothing. */
 export function observeWork(model: CostModel, sample: WorkSample, options: CostOptions): CostModel {
-  const measuredUs = { ...model.measuredUs }
+  const done = { ...model.done }
   for (const { tier, recordCount, busyMs } of sample.done) {
     if (!(recordCount > 0) || !(busyMs > 0) || !Number.isFinite(busyMs)) continue
-    const foundUs = Math.max(COST_US_MIN, (busyMs * 1_000) / recordCount)
-    measuredUs[tier] = towards(measuredUs[tier] ?? foundUs, foundUs, busyMs, options.costTimeMs)
+    const before = model.done[tier] ?? {
+      recordCount: ASSUMED_RECORD_COUNT,
+      busyMs: (ASSUMED_RECORD_COUNT * costUs(model, tier, options)) / 1_000,
+    }
+    const kept = Math.exp(-busyMs / options.costTimeMs)
+    done[tier] = {
+      recordCount: before.recordCount * kept + recordCount,
+      busyMs: before.busyMs * kept + busyMs,
+    }
   }
   const { elapsedMs, arrivedRecordCount } = sample
-  if (!(elapsedMs > 0) || !(arrivedRecordCount >= 0)) return { ...model, measuredUs }
+  if (!(elapsedMs > 0) || !(arrivedRecordCount >= 0)) return { ...model, done }
   const rate = (arrivedRecordCount * 1_000) / elapsedMs
   return {
-    measuredUs,
+    done,
     arrivalRate: towards(model.arrivalRate, rate, elapsedMs, options.arrivalTimeMs),
   }
 }
 
 /** Worker time for one record in a tier, microseconds: measured, or derived from the nearest tier that was. */
-export function costUs({ measuredUs }: CostModel, tier: Tier, { assumedUs }: CostOptions): number {
-  const own = measuredUs[tier]
-  if (own !== null) return own
+export function costUs({ done }: CostModel, tier: Tier, { assumedUs }: CostOptions): number {
   const at = TIERS.indexOf(tier)
   const byDistance = TIERS.toSorted(
     (a, b) => Math.abs(TIERS.indexOf(a) - at) - Math.abs(TIERS.indexOf(b) - at),
   )
-  const known = byDistance.find((other) => measuredUs[other] !== null)
-  const scale = known === undefined ? 1 : (measuredUs[known] ?? 0) / assumedUs[known]
-  return Math.max(COST_US_MIN, assumedUs[tier] * scale)
+  for (const known of byDistance) {
+    const work = done[known]
+    if (work === null) continue
+    const measuredUs = (work.busyMs * 1_000) / work.recordCount
+    return Math.max(COST_US_MIN, (assumedUs[tier] / assumedUs[known]) * measuredUs)
+  }
+  return Math.max(COST_US_MIN, assumedUs[tier])
 }
 
 /** Exponential average: after `timeMs` of observation, 63 % of the way. */

@@ -15,7 +15,11 @@ const OPTIONS: PlannerOptions = {
 
 /** One worker does 1000 records a second in full, 4000 in partial, 100000 in passthrough. */
 const COSTS: CostModel = {
-  measuredUs: { full: 1_000, partial: 250, passthrough: 10 },
+  done: {
+    full: { recordCount: 3_000, busyMs: 3_000 },
+    partial: { recordCount: 12_000, busyMs: 3_000 },
+    passthrough: { recordCount: 300_000, busyMs: 3_000 },
+  },
   arrivalRate: 500,
 }
 const input = (changes: Partial<PlanInput> = {}): PlanInput => ({
@@ -40,12 +44,49 @@ describe('the cost model', () => {
   })
 
   it('assumes for a tier that never ran its share of one that did', () => {
-    const done = [{ tier: 'full' as const, recordCount: 100, busyMs: 100 }]
-    const costs = observeWork(NO_COSTS, { elapsedMs: 100, arrivedRecordCount: 0, done }, DEFAULT_COST_OPTIONS)
+    const fullUs = costUs(COSTS, 'full', DEFAULT_COST_OPTIONS)
+    const costs = { ...COSTS, done: { ...COSTS.done, partial: null, passthrough: null } }
 
-    expect(costUs(costs, 'partial', DEFAULT_COST_OPTIONS)).toBeCloseTo(300, 6)
-    expect(costUs(costs, 'passthrough', DEFAULT_COST_OPTIONS)).toBeCloseTo(30, 6)
+    expect(costUs(costs, 'partial', DEFAULT_COST_OPTIONS)).toBeCloseTo(fullUs * 0.3, 6)
+    expect(costUs(costs, 'passthrough', DEFAULT_COST_OPTIONS)).toBeCloseTo(fullUs * 0.03, 6)
     expect(costUs(NO_COSTS, 'full', DEFAULT_COST_OPTIONS)).toBe(DEFAULT_COST_OPTIONS.assumedUs.full)
+  })
+
+  it('is not led astray by a first batch that compiled more than it enriched', () => {
+    const report = (recordCount: number, busyMs: number) => ({
+      elapsedMs: 250,
+      arrivedRecordCount: recordCount,
+      done: [{ tier: 'full' as const, recordCount, busyMs }],
+    })
+    const cold = observeWork(NO_COSTS, report(1, 8), DEFAULT_COST_OPTIONS)
+    const warm = observeWork(cold, report(20_000, 200), DEFAULT_COST_OPTIONS)
+
+    expect(costUs(cold, 'full', DEFAULT_COST_OPTIONS)).toBeLessThan(60)
+    expect(costUs(warm, 'full', DEFAULT_COST_OPTIONS)).toBeCloseTo(10, 0)
+  })
+
+  it('finds what records really cost within a second of work, also where they are dear', () => {
+    let costs = NO_COSTS
+    for (let look = 0; look < 4; look += 1) {
+      const done = [{ tier: 'full' as const, recordCount: 250, busyMs: 250 }]
+      costs = observeWork(costs, { elapsedMs: 250, arrivedRecordCount: 0, done }, DEFAULT_COST_OPTIONS)
+    }
+
+    expect(costUs(costs, 'full', DEFAULT_COST_OPTIONS)).toBeGreaterThan(800)
+  })
+
+  it('goes by records, so that batches of one say little beside a batch of many', () => {
+    const done = [
+      { tier: 'full' as const, recordCount: 10, busyMs: 10 },
+      { tier: 'full' as const, recordCount: 100_000, busyMs: 1_000 },
+    ]
+    const costs = done.reduce(
+      (model, one) =>
+        observeWork(model, { elapsedMs: 0, arrivedRecordCount: 0, done: [one] }, DEFAULT_COST_OPTIONS),
+      NO_COSTS,
+    )
+
+    expect(costUs(costs, 'full', DEFAULT_COST_OPTIONS)).toBeLessThan(11)
   })
 
   it('is not moved by reports with impossible numbers', () => {
