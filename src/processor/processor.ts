@@ -111,6 +111,8 @@ const PRODUCER_BYTES_MAX = OUTPUT_BYTES_HELD_MAX + 8 * DERIVED_BATCH_BYTES_MAX
 const LEAVE_MS_MAX = 5_000
 /** The thread answers heartbeats and questions at least this often while it enriches. */
 const BUSY_MS_MAX = 25
+/** And while it commits, which takes several round trips, so often. */
+const BUSY_COMMITTING_MS_MAX = 3
 /** How soon a new stream is noticed; its first event is to be there within two seconds of its first record. */
 const TOPICS_POLL_MS = 700
 /** How soon a member notices that others came or went. */
@@ -149,6 +151,7 @@ export class Processor {
   #turn: Promise<void> = Promise.resolve()
   /** Partitions were lost: what was made of them may not be committed. */
   #mustAbandon = false
+  #isCommitting = false
   #isFailed = false
   #tier: Tier = 'full'
 
@@ -269,7 +272,8 @@ export class Processor {
         if (!claim.isCurrent()) break
         this.#workOn(assigned, records, at, tier, startedMs)
         at += batchBytesAt(records, at)
-        if (clock.monotonicMs() - busySinceMs > BUSY_MS_MAX) {
+        const busyMsMax = this.#isCommitting ? BUSY_COMMITTING_MS_MAX : BUSY_MS_MAX
+        if (clock.monotonicMs() - busySinceMs > busyMsMax) {
           await new Promise((resolve) => setImmediate(resolve))
           busySinceMs = clock.monotonicMs()
         }
@@ -374,10 +378,12 @@ export class Processor {
         ledger: points.flatMap(({ records }) => records),
         generation: this.#group.generation(),
       })
+      this.#isCommitting = true
       const isCommitted = await committed.then(
         () => true,
         () => false,
       )
+      this.#isCommitting = false
       if (isCommitted) {
         for (const point of points) point.committed()
         this.#work.addCommit(this.#options.clock.monotonicMs() - startedMs)

@@ -14,6 +14,7 @@ export class WorkLog {
     passthrough: { recordCount: 0, busyMs: 0 },
   }
   readonly #commits: LatencySensor
+  #lastCommitMs: number | null = null
 
   constructor({ clock }: { readonly clock: Clock }) {
     this.#commits = new LatencySensor({ clock })
@@ -26,8 +27,10 @@ export class WorkLog {
     sum.busyMs += busyMs
   }
 
+  /** Of two commits in a row the faster counts: one slow one, right after a start or a rebalance, says nothing of the upstream. */
   addCommit(tookMs: number): void {
-    this.#commits.observe(tookMs)
+    if (this.#lastCommitMs !== null) this.#commits.observe(Math.min(tookMs, this.#lastCommitMs))
+    this.#lastCommitMs = tookMs
   }
 
   totals(): TierWork {
