@@ -27,6 +27,7 @@ describe('kill -9', () => {
       expect(report.lost, repeat).toEqual([])
       expect(report.corrupted, repeat).toEqual([])
       expect(report.withoutEvent, repeat).toEqual([])
+      expect(report.eventsDoubled, repeat).toBe(0)
       // A restarted processor has its partitions back at once; a dead one's session takes 10 s to run out.
       expect(report.startMsMax).toBeLessThan(9_000)
       // The campaign proves nothing when it never cut a send in two, or never acknowledged anything.

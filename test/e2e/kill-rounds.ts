@@ -25,6 +25,8 @@ export interface KillRoundsReport {
   readonly duplicated: number
   /** Vault records without an event, after everything settled. */
   readonly withoutEvent: string[]
+  /** Events beyond one for each vault record, read committed. */
+  readonly eventsDoubled: number
   /** Rounds in which a record was sent and its fate was unknown when the process died. */
   readonly roundsCutInFlight: number
   readonly startMsMax: number
@@ -71,7 +73,7 @@ export async function killRounds({
       ...(await consumeValues(gophership.brokerAddress, 'raw-vault.crash-kafka')),
     ]
     const seen = new Set(vault.map((payload) => payload.slice(0, payload.indexOf(' '))))
-    const withoutEvent = await recordsWithoutEvent(gophership, vault)
+    const { missing: withoutEvent, eventsDoubled } = await eventsOf(gophership, vault)
     return {
       rounds,
       seed,
@@ -80,6 +82,7 @@ export async function killRounds({
       corrupted: vault.filter((payload) => !isIntact(payload)),
       duplicated: vault.length - seen.size,
       withoutEvent,
+      eventsDoubled,
       roundsCutInFlight,
       startMsMax,
     }
@@ -88,26 +91,34 @@ export async function killRounds({
   }
 }
 
-/** Waits until every vault record has an event, and returns the ids that never got one. */
-async function recordsWithoutEvent(
+/** Waits until every vault record has an event; returns those that never got one, and how many events were too many. */
+async function eventsOf(
   gophership: GopherShipProcess,
   vault: readonly string[],
-): Promise<string[]> {
+): Promise<{ missing: string[]; eventsDoubled: number }> {
   let missing: string[] = []
+  let eventsDoubled = 0
   const check = async () => {
     const bodies = new Set<string>()
+    const ids = new Set<string>()
+    let eventCount = 0
     for (const stream of ['crash-http', 'crash-kafka']) {
       for (const value of await consumeValues(gophership.brokerAddress, `enriched.${stream}`)) {
-        bodies.add(String((JSON.parse(value) as { body: unknown }).body))
+        const event = JSON.parse(value) as { body: unknown; eventId: string; density: string }
+        if (event.density !== 'full') continue
+        bodies.add(String(event.body))
+        ids.add(event.eventId)
+        eventCount++
       }
     }
     missing = vault.filter((payload) => !bodies.has(payload))
+    eventsDoubled = eventCount - ids.size
     return missing.length === 0
   }
   await eventually('an event for every vault record', check, { withinMs: 60_000, everyMs: 500 }).catch(
     () => false,
   )
-  return missing
+  return { missing, eventsDoubled }
 }
 
 async function loadHttp(
