@@ -58,8 +58,9 @@ export const NO_COSTS: CostModel = {
   arrivalRate: 0,
 }
 
-/** Records that an assumption counts for. */
+/** What an assumption counts for: so many records from the defaults alone, and so much work by what another tier costs. */
 const ASSUMED_RECORD_COUNT = 200
+const DERIVED_MS = 300
 
 /** No record is free: keeps capacities finite. */
 const COST_US_MIN = 0.001
@@ -69,10 +70,7 @@ export function observeWork(model: CostModel, sample: WorkSample, options: CostO
   const done = { ...model.done }
   for (const { tier, recordCount, busyMs } of sample.done) {
     if (!(recordCount > 0) || !(busyMs > 0) || !Number.isFinite(busyMs)) continue
-    const before = model.done[tier] ?? {
-      recordCount: ASSUMED_RECORD_COUNT,
-      busyMs: (ASSUMED_RECORD_COUNT * costUs(model, tier, options)) / 1_000,
-    }
+    const before = model.done[tier] ?? assumedWork(model, tier, options)
     const kept = Math.exp(-busyMs / options.costTimeMs)
     done[tier] = {
       recordCount: before.recordCount * kept + recordCount,
@@ -86,6 +84,13 @@ export function observeWork(model: CostModel, sample: WorkSample, options: CostO
     done,
     arrivalRate: towards(model.arrivalRate, rate, elapsedMs, options.arrivalTimeMs),
   }
+}
+
+function assumedWork(model: CostModel, tier: Tier, options: CostOptions): WorkDone {
+  const assumedUs = costUs(model, tier, options)
+  const isDerived = TIERS.some((other) => model.done[other] !== null)
+  const recordCount = isDerived ? (DERIVED_MS * 1_000) / assumedUs : ASSUMED_RECORD_COUNT
+  return { recordCount, busyMs: (recordCount * assumedUs) / 1_000 }
 }
 
 /** Worker time for one record in a tier, microseconds: measured, or derived from the nearest tier that was. */
