@@ -1,6 +1,6 @@
 import { describe } from 'vitest'
 import type { TransactionServer } from '../kafka/transaction-suite.ts'
-import { describeTransactions } from '../kafka/transaction-suite.ts'
+import { CUT_CLIENT_ID, describeTransactions } from '../kafka/transaction-suite.ts'
 import { canRunApacheKafka, startApacheKafka } from '../support/apache-kafka.ts'
 import { CuttingProxy } from '../support/cutting-proxy.ts'
 
@@ -9,7 +9,7 @@ let running: Promise<TransactionServer> | null = null
 let userCount = 0
 
 async function startKafka(): Promise<TransactionServer> {
-  const proxy = await CuttingProxy.start()
+  const proxy = await CuttingProxy.start(CUT_CLIENT_ID)
   const kafka = await startApacheKafka({
     proxyPort: proxy.port,
     properties: {

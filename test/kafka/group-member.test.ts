@@ -4,6 +4,7 @@ import type { GroupMemberOptions } from '../../src/kafka/group-member.ts'
 import { GroupMember } from '../../src/kafka/group-member.ts'
 import { fetchCommittedOffsets } from '../../src/kafka/group-offsets.ts'
 import { offsetCommitApi } from '../../src/wire/08-offset-commit.ts'
+import { offsetFetchApi } from '../../src/wire/09-offset-fetch.ts'
 import { findCoordinatorApi } from '../../src/wire/10-find-coordinator.ts'
 import { joinGroupApi } from '../../src/wire/11-join-group.ts'
 import { heartbeatApi } from '../../src/wire/12-heartbeat.ts'
@@ -12,7 +13,7 @@ import { syncGroupApi } from '../../src/wire/14-sync-group.ts'
 import { KAFKA_ERROR, kafkaErrorName } from '../../src/wire/error-codes.ts'
 import type { TestBroker } from '../support/broker.ts'
 import { startTestBroker } from '../support/broker.ts'
-import type { FakeRequest } from './fake-broker.ts'
+import type { FakeRequest, Step } from './fake-broker.ts'
 import { drop, FakeBroker, keepSilent } from './fake-broker.ts'
 import { openCluster } from './support.ts'
 
@@ -338,6 +339,49 @@ describe('with a coordinator that fails', () => {
     broker.script(offsetCommitApi, commitAnswer(KAFKA_ERROR.REBALANCE_IN_PROGRESS))
     await expect(commit()).rejects.toMatchObject({ kafkaErrorName: 'REBALANCE_IN_PROGRESS' })
     await expect.poll(() => one.calls).toEqual([`assigned ${ALL}`, `revoked ${ALL}`, `assigned ${ALL}`])
+  })
+
+  test('a generation is told while the member owns its partitions: until they are given back, and not after a loss', async () => {
+    const { broker, cluster } = await startCoordinator()
+    const one = watchedMember(cluster, { ...OPTIONS, groupInstanceId: 'instance' })
+    expect(one.member.generation()).toBeNull()
+    await expect.poll(() => one.partitions).toHaveLength(2)
+    const first = { groupId: 'group', generationId: 1, memberId: 'me', groupInstanceId: 'instance' }
+    expect(one.member.generation()).toEqual(first)
+    const seen: unknown[] = []
+    one.beforeRevoked = async () => seen.push(one.member.generation())
+    broker.script(heartbeatApi, () => ({ errorCode: KAFKA_ERROR.REBALANCE_IN_PROGRESS }))
+    await expect.poll(() => one.calls).toEqual([`assigned ${ALL}`, `revoked ${ALL}`, `assigned ${ALL}`])
+    expect(seen).toEqual([first])
+    expect(one.member.generation()).toEqual({ ...first, generationId: 2 })
+    broker.always(joinGroupApi, keepSilent)
+    broker.script(heartbeatApi, () => ({ errorCode: KAFKA_ERROR.ILLEGAL_GENERATION }))
+    await expect.poll(() => one.calls.at(-1)).toBe(`lost ${ALL}`)
+    expect(one.member.generation()).toBeNull()
+  })
+
+  test('positions that a transaction is about to commit are waited for', async () => {
+    const { broker, cluster } = await startCoordinator()
+    const one = watchedMember(cluster, OPTIONS)
+    await expect.poll(() => one.partitions).toHaveLength(2)
+    const positionOf =
+      (committedOffset: number, errorCode: number): Step<typeof offsetFetchApi> =>
+      () => ({
+        groups: [
+          {
+            groupId: 'group',
+            topics: [{ name: 'orders', partitions: [{ partitionIndex: 0, committedOffset, errorCode }] }],
+          },
+        ],
+      })
+    broker.script(
+      offsetFetchApi,
+      positionOf(-1, KAFKA_ERROR.UNSTABLE_OFFSET_COMMIT),
+      positionOf(7, KAFKA_ERROR.NONE),
+    )
+    const [found] = await one.member.committed([{ topic: 'orders', partition: 0 }])
+    expect(found?.offset).toBe(7)
+    expect(broker.requestsOf(offsetFetchApi).map(({ value }) => value.requireStable)).toEqual([true, true])
   })
 
   test('more partitions are noticed by the leader', async () => {

@@ -14,10 +14,11 @@ import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 export function openCluster(
   bootstrapServers: readonly string[],
   options: Partial<KafkaClusterOptions> = {},
+  clientId = 'gophership-test',
 ): KafkaCluster {
   return new KafkaCluster({
     bootstrapServers,
-    clientId: 'gophership-test',
+    clientId,
     clock: systemClock,
     random: seededRandom(1),
     diagnostics: silentDiagnostics,

@@ -16,11 +16,14 @@ import { TransactionalProducer } from '../../src/kafka/transactional-producer.ts
 import { eventually } from '../support/eventually.ts'
 import { batchOf, openCluster } from './support.ts'
 
+/** The client whose answers the proxy loses. */
+export const CUT_CLIENT_ID = 'unlucky'
+
 export interface TransactionServer {
   readonly bootstrapServers: readonly string[]
-  /** Through a proxy that loses answers. */
+  /** Through a proxy that loses the answers to the client `CUT_CLIENT_ID`. */
   readonly cuttingServers: readonly string[]
-  /** Kills the server and starts it again on its data and port. */
+  /** Takes the server away and starts it again on its data and port. */
   restart(): Promise<void>
   stop(): Promise<void>
 }
@@ -297,12 +300,12 @@ export function transactionSuite({ start, version }: TransactionSuiteOptions): v
   test('after a failure nothing of the transaction is seen, and the next one is whole', async () => {
     const topic = await newTopic('broken')
     const small = unique('small')
-    await cluster.ensureTopic(small, { partitionCount: 1, configs: { 'max.message.bytes': '200' } })
+    await cluster.ensureTopic(small, { partitionCount: 1, configs: { 'max.message.bytes': '1024' } })
     const producer = await startProducer(unique('broken'))
     for (let round = 0; round < 3; round++) {
       producer.begin()
       void producer.send(topic, 0, batchOf(`lost ${round}`))
-      await expect(producer.send(small, 0, batchOf('x'.repeat(1_000)))).rejects.toMatchObject({
+      await expect(producer.send(small, 0, batchOf('x'.repeat(5_000)))).rejects.toMatchObject({
         code: 'GS_KAFKA_TRANSACTION',
         facts: { kafkaErrorName: 'MESSAGE_TOO_LARGE' },
       })
@@ -341,7 +344,7 @@ export function transactionSuite({ start, version }: TransactionSuiteOptions): v
     const topic = await newTopic('cut', 3)
     const groupId = unique('group')
     const member = await startMember(groupId, topic)
-    const cut = openCluster(server.cuttingServers, { backoff: { initialMs: 5, maxMs: 20 } })
+    const cut = openCluster(server.cuttingServers, { backoff: { initialMs: 5, maxMs: 20 } }, CUT_CLIENT_ID)
     await cut.connect()
     cleanups.push(() => cut.close())
     const producer = await startProducer(unique('cut'), { on: cut })
@@ -397,7 +400,7 @@ export function transactionSuite({ start, version }: TransactionSuiteOptions): v
     expect(await committedOf(topic)).toEqual(['0/x', '0/plain'])
   })
 
-  test('a server that is killed in the middle comes back with everything committed and nothing else', async () => {
+  test('a server that goes away in the middle comes back with everything committed and nothing else', async () => {
     const topic = await newTopic('restarted', 2)
     const producer = await startProducer(unique('restarted'), { transactionTimeoutMs: 30_000 })
     const expected: string[] = []

@@ -18,16 +18,19 @@ export class CuttingProxy {
   cutCount = 0
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #cutsClientId: string | null
 
-  private constructor(server: Server) {
+  private constructor(server: Server, cutsClientId: string | null) {
     this.#server = server
+    this.#cutsClientId = cutsClientId
     server.on('connection', (client) => this.#forward(client))
   }
 
-  static async start(): Promise<CuttingProxy> {
+  /** `cutsClientId`: connections of other clients pass uncut. Default: all are cut. */
+  static async start(cutsClientId: string | null = null): Promise<CuttingProxy> {
     const server = createServer({ noDelay: true }).listen(0, '127.0.0.1')
     await once(server, 'listening')
-    return new CuttingProxy(server)
+    return new CuttingProxy(server, cutsClientId)
   }
 
   get port(): number {
@@ -58,9 +61,14 @@ export class CuttingProxy {
       })
     }
     let passed = 0
+    let isCut = this.#cutsClientId === null
+    // Every request names its client, so the first one says whose connection this is.
+    client.once('data', (chunk: Buffer) => {
+      if (this.#cutsClientId !== null) isCut = chunk.includes(this.#cutsClientId)
+    })
     client.on('data', (chunk: Buffer) => upstream.write(chunk))
     upstream.on('data', (chunk: Buffer) => {
-      if (passed++ < CHUNKS_PASSED) {
+      if (!isCut || passed++ < CHUNKS_PASSED) {
         client.write(chunk)
         return
       }
