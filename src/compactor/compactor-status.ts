@@ -4,7 +4,7 @@ import type { DebtTotals } from '../ledger/debt-order.ts'
 import type { FailingPartition } from './debt-queue.ts'
 import type { HoldReason } from './pay-permit.ts'
 
-/** `idle`: nothing is owed here. `waiting`: something is, and `reason` says why it is not being paid. */
+/** `starting`: which partitions are its own is not settled. `idle`: nothing is owed here. `waiting`: something is, and `reason` says why it is not being paid. */
 export type CompactorState = 'starting' | 'idle' | 'paying' | 'paused' | 'waiting'
 
 /** The piece being paid. */

@@ -80,6 +80,7 @@ export class VaultRangeReader {
     const { clock } = this.#cluster
     const deadlineMs = clock.monotonicMs() + waitMsMax
     for (;;) {
+      if (this.#position > last) return null
       const batch = this.#nextInChunk(last)
       if (batch !== null) return batch
       if (this.#position > last) return null

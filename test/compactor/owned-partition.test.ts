@@ -13,6 +13,7 @@ import {
 import { LedgerFold } from '../../src/ledger/ledger-fold.ts'
 import { rangeOf } from '../../src/ledger/offset-range.ts'
 import { debt, PARTITION, shorts } from '../ledger/support.ts'
+import { checkProperty } from '../support/seeded-property.ts'
 
 const SETTLED = { settledMs: 9_000 }
 
@@ -230,7 +231,9 @@ describe('forgetting', () => {
 
   test('no reader who stops between two records sees an offset owed again', () => {
     const anyCuts = fc.uniqueArray(fc.integer({ min: 1, max: 59 }), { maxLength: 6 })
-    fc.assert(
+    checkProperty(
+      'test/compactor/owned-partition.test.ts',
+      100,
       fc.property(anyCuts, fc.nat(60), fc.nat(60), (cuts, settledTo, start) => {
         const ledger = new LateLedger()
         const edges = [0, ...cuts.sort((a, b) => a - b), 60]
