@@ -84,6 +84,7 @@ export class SimDisk implements Disk {
   #onDied: () => void = () => {}
   #failAt = Number.POSITIVE_INFINITY
   #failFrom = Number.POSITIVE_INFINITY
+  #failPathPart = ''
   #failCode = 'EIO'
   #failCalls: ReadonlySet<DiskCall> = new Set()
   #locks = new Set<string>()
@@ -106,9 +107,10 @@ export class SimDisk implements Disk {
     this.hasFailed = false
   }
 
-  /** From now on all calls of these kinds fail, until `heal`. */
-  failAlways(calls: readonly DiskCall[], code: string): void {
+  /** From now on all calls of these kinds fail, on paths that hold `pathPart`, until `heal`. */
+  failAlways(calls: readonly DiskCall[], code: string, pathPart = ''): void {
     this.#failFrom = this.callCount + 1
+    this.#failPathPart = pathPart
     this.#failCalls = new Set(calls)
     this.#failCode = code
   }
@@ -359,7 +361,9 @@ export class SimDisk implements Disk {
     for (let turns = this.#delay?.() ?? 0; turns > 0; turns -= 1) await null
     // The power may have gone while the call was under way: then it has no effect.
     if (this.callCount >= this.#dieAt) await new Promise(() => {})
-    const isPlanned = number === this.#failAt || (number >= this.#failFrom && this.#failCalls.has(kind))
+    const failsAlways =
+      number >= this.#failFrom && this.#failCalls.has(kind) && path.includes(this.#failPathPart)
+    const isPlanned = number === this.#failAt || failsAlways
     if (!isPlanned) return null
     this.hasFailed = true
     return errno(this.#failCode, path)
