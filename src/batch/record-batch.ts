@@ -139,6 +139,9 @@ export const producerEpochAt = (bytes: Buffer, at: number): number =>
 export const baseSequenceAt = (bytes: Buffer, at: number): number => bytes.readInt32BE(at + BASE_SEQUENCE_AT)
 /** How many records the batch says it holds. */
 export const recordCountAt = (bytes: Buffer, at: number): number => bytes.readInt32BE(at + RECORD_COUNT_AT)
+/** When the tombstones or the marker in the batch may go (KIP-534), or null while that time has not been set. */
+export const deleteHorizonAt = (bytes: Buffer, at: number): number | null =>
+  (attributesAt(bytes, at) & BATCH_ATTRIBUTE.deleteHorizon) === 0 ? null : baseTimestampAt(bytes, at)
 
 /** What `writeBatchHeader` puts around the records; the rest follows from them. */
 export interface BatchHeaderFields {
@@ -202,6 +205,27 @@ export function patchAttributes(bytes: Buffer, at: number, attributes: number): 
 /** Sets the latest timestamp in place and refreshes the CRC. */
 export function patchMaxTimestamp(bytes: Buffer, at: number, timestampMs: number): void {
   writeInt64(bytes, at + MAX_TIMESTAMP_AT, timestampMs)
+  refreshCrc(bytes, at)
+}
+
+/** What compaction changes in a batch's header; offsets and the producer's fields stay as they are. */
+export interface CompactedFields {
+  readonly batchBytes: number
+  readonly attributes: number
+  /** Null leaves the bytes as they are. */
+  readonly baseTimestamp: number | null
+  /** Null leaves the bytes as they are. */
+  readonly maxTimestamp: number | null
+  readonly recordCount: number
+}
+
+/** Adapts a copied header to the records that were kept behind it, CRC included. */
+export function patchCompacted(bytes: Buffer, at: number, fields: CompactedFields): void {
+  bytes.writeInt32BE(fields.batchBytes - RECORD_BATCH_PREFIX_BYTES, at + BATCH_LENGTH_AT)
+  bytes.writeInt16BE(fields.attributes, at + ATTRIBUTES_AT)
+  if (fields.baseTimestamp !== null) writeInt64(bytes, at + BASE_TIMESTAMP_AT, fields.baseTimestamp)
+  if (fields.maxTimestamp !== null) writeInt64(bytes, at + MAX_TIMESTAMP_AT, fields.maxTimestamp)
+  bytes.writeInt32BE(fields.recordCount, at + RECORD_COUNT_AT)
   refreshCrc(bytes, at)
 }
 
