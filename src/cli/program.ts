@@ -8,6 +8,7 @@ import type { CommandContext } from './command-context.ts'
 import { configCommand } from './config-command.ts'
 import { emergencyCommand } from './emergency-command.ts'
 import { EXIT, EXIT_CODE_MEANINGS, exitCodeOf } from './exit-codes.ts'
+import { replayCommand } from './replay-command.ts'
 import { statusCommand } from './status-command.ts'
 import type { Terminal } from './terminal.ts'
 import { tierCommand } from './tier-command.ts'
@@ -36,6 +37,7 @@ const COMMANDS: readonly ((context: CommandContext) => Command)[] = [
   emergencyCommand,
   tierCommand,
   auditCommand,
+  replayCommand,
   topicsCommand,
   topologyCommand,
   configCommand,

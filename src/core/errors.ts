@@ -34,6 +34,9 @@ export const ERROR_CODES = {
   GS_LEDGER_VERSION: 'A record of the ledger written by a newer version than this one.',
   GS_CONTROL_INVALID:
     'An order to all instances (emergency, tier, compactor) that does not follow its format; it has no effect.',
+  GS_REPLAY_INVALID: 'A replay that was asked for in a way that cannot be carried out.',
+  GS_REPLAY_TARGET: 'The target of a replay does not take what it is given.',
+  GS_DEAD_LETTER_INVALID: 'A dead letter that is not there, or that cannot be sent back.',
   GS_TRACE_INVALID: 'A recorded arrival trace that cannot be simulated.',
   GS_ADMIN_UNREACHABLE: 'The admin port of a running GopherShip did not answer.',
   GS_LISTEN_FAILED: 'An address or port could not be listened on.',
