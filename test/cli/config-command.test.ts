@@ -9,7 +9,7 @@ test('check accepts a valid file and says what it is', async () => {
 
   expect({ exitCode, out }).toEqual({
     exitCode: 0,
-    out: 'a.yaml is valid: roles broker, ingress, processor, admin; data in /srv\n',
+    out: 'a.yaml is valid: roles broker, ingress, processor, compactor, admin; data in /srv\n',
   })
 })
 
