@@ -1,5 +1,5 @@
 /**
- * The hot path: one vault record in, the JSON text of one event (or a dead letter) out. One enricher per worker: it
+ * The hot path: one vault record in, the bytes of one event (or a dead letter) out. One enricher per worker: it
  * owns one draft and one set of stages per tier, and reuses them for every record. Pure: no clock, no I/O; the same
  * record, options and density always give the same text.
  */
@@ -10,8 +10,8 @@ import { stagesAt } from './compile.ts'
 import type { Density } from './declaration.ts'
 import { decodeLine } from './decode-line.ts'
 import { EventDraft } from './event-draft.ts'
+import { EventWriter } from './event-writer.ts'
 import type { Stage } from './stage.ts'
-import { InstantFormatter } from './time/civil.ts'
 
 /** Why a record has no event. Every reason is one of these, for ever. */
 export type DeadLetterReason =
@@ -40,19 +40,10 @@ export function createEnricher(topology: CompiledTopology): Enricher {
   return new Enricher(topology)
 }
 
-/** The latest time that RFC 3339's four-digit year can say. */
-const OBSERVED_MS_MAX = 253_402_300_799_999
-
 export class Enricher {
   readonly #stages: Readonly<Record<Density, readonly RunningStage[]>>
   readonly #draft = new EventDraft()
-  readonly #eventTimes = new InstantFormatter()
-  readonly #arrivalTimes = new InstantFormatter()
-
-  #topic = ''
-  #partition = -1
-  #idStart = ''
-  #vaultStart = ''
+  readonly #writer = new EventWriter()
 
   constructor(topology: CompiledTopology) {
     // A stage that belongs to both tiers is one stage with one state.
@@ -64,12 +55,18 @@ export class Enricher {
     this.#stages = { full: at('full'), partial: at('partial'), passthrough: [] }
   }
 
+  /** Holds the event that `enrich` made last, from its start; the next call writes over it. */
+  get event(): Buffer {
+    return this.#writer.buffer
+  }
+
   /**
    * Enriches the record whose value is `bytes[valueStart, valueEnd)`; `valueStart` -1 is a null value, which gives an
    * event with a null body. `recordTimestampMs` is the vault record's own timestamp (-1 for none); topic, partition
-   * and offset are its place in the vault. Never throws.
+   * and offset are its place in the vault. The answer is the size of the event, whose bytes are the first of `event`
+   * until the next call, or a dead letter. Never throws.
    */
-  enrichToJson(
+  enrich(
     bytes: Buffer,
     valueStart: number,
     valueEnd: number,
@@ -79,7 +76,9 @@ export class Enricher {
     offset: number,
     contentType: string | null,
     density: Density,
-  ): string | DeadLetter {
+  ): number | DeadLetter {
+    const writer = this.#writer
+    writer.enter(topic, partition)
     const draft = this.#draft
     if (valueStart < 0) {
       draft.reset('', contentType, recordTimestampMs)
@@ -94,10 +93,17 @@ export class Enricher {
       if (failure !== null) return failure
     }
     try {
-      return this.#encode(topic, partition, offset, density)
+      const eventBytes = writer.writeDraft(draft, offset, density)
+      return eventBytes > EVENT_BYTES_MAX ? tooLarge(eventBytes) : eventBytes
     } catch (error) {
       return { reason: 'stage-failed', stage: 'encode', message: messageOf(error) }
     }
+  }
+
+  /** `enrich` with the event as text: for tests and tools, which have time. */
+  enrichToJson(...record: Parameters<Enricher['enrich']>): string | DeadLetter {
+    const result = this.enrich(...record)
+    return typeof result === 'number' ? this.event.toString('utf8', 0, result) : result
   }
 
   #runStages(density: Density): DeadLetter | null {
@@ -114,42 +120,13 @@ export class Enricher {
       return { reason: 'stage-failed', stage: name, message: messageOf(error) }
     }
   }
+}
 
-  #encode(topic: string, partition: number, offset: number, density: Density): string | DeadLetter {
-    const draft = this.#draft
-    if (topic !== this.#topic || partition !== this.#partition) this.#remember(topic, partition)
-    const { timestampSeconds, recordTimestampMs } = draft
-    const hasArrivalTime = recordTimestampMs >= 0 && recordTimestampMs <= OBSERVED_MS_MAX
-    const { severityText, traceId, spanId } = draft
-    const timestamp = Number.isNaN(timestampSeconds)
-      ? 'null'
-      : `"${this.#eventTimes.format(timestampSeconds, draft.timestampFraction)}"`
-    const observed = hasArrivalTime ? `"${this.#arrivalTimes.formatMs(recordTimestampMs)}"` : 'null'
-    // JSON.stringify writes a whole object at once very fast, but leaves that path for every string that was put
-    // together from others. So what is put together here goes in as text, and the rest by the object.
-    const text =
-      `${this.#idStart}${offset}","timestamp":${timestamp},"observedTimestamp":${observed},"severityText":` +
-      `${severityText === null ? 'null' : JSON.stringify(severityText)},"severityNumber":${draft.severityNumber},"body":` +
-      `${JSON.stringify(draft.body)},"attributes":${draft.attributes.encode()},"resource":${draft.resource.encode()},` +
-      `"traceId":${traceId === null ? 'null' : JSON.stringify(traceId)},"spanId":` +
-      `${spanId === null ? 'null' : JSON.stringify(spanId)},"density":"${density}",${this.#vaultStart}${offset}}}`
-    if (text.length * 3 > EVENT_BYTES_MAX && Buffer.byteLength(text) > EVENT_BYTES_MAX) {
-      return {
-        reason: 'event-too-large',
-        stage: 'encode',
-        message: `the event is to have at most ${EVENT_BYTES_MAX} bytes and has ${Buffer.byteLength(text)}`,
-      }
-    }
-    return text
-  }
-
-  /** The parts of the text that stay the same from record to record of one partition. */
-  #remember(topic: string, partition: number): void {
-    const quoted = JSON.stringify(topic)
-    this.#topic = topic
-    this.#partition = partition
-    this.#idStart = `{"eventId":${quoted.slice(0, -1)}:${partition}:`
-    this.#vaultStart = `"vault":{"topic":${quoted},"partition":${partition},"offset":`
+function tooLarge(eventBytes: number): DeadLetter {
+  return {
+    reason: 'event-too-large',
+    stage: 'encode',
+    message: `the event is to have at most ${EVENT_BYTES_MAX} bytes and has ${eventBytes}`,
   }
 }
 

@@ -166,6 +166,9 @@ const ROLE_OF_NAME: ReadonlyMap<string, number> = new Map(
   ),
 )
 
+const NOT_KNOWN = -1
+const NAMES_REMEMBERED_MAX = 64
+
 /** Names that mean a time or a level only when their value looks like one; a bare number under them says nothing. */
 const WEAK_NAMES: ReadonlySet<string> = new Set(['t', 'date', 'epoch', 's', 'at', 'priority'])
 
@@ -185,6 +188,10 @@ export class FieldRoles {
   readonly #ranks: number[] = new Array(ROLE_COUNT).fill(0)
   /** One bit for each role that is played. */
   #played = 0
+  /** The names of the line before in their order, and what each is: lines of one program have the same ones. */
+  readonly #lastNames: string[] = []
+  readonly #lastKnown: number[] = []
+  #nameIndex = 0
 
   constructor(attributes: FieldMap) {
     this.#attributes = attributes
@@ -192,12 +199,13 @@ export class FieldRoles {
 
   clear(): void {
     this.#played = 0
+    this.#nameIndex = 0
   }
 
   /** Notes the attribute `key` and its value if its name has a role and is the best for it so far. */
   note(key: string, value: JsonValue): void {
-    const known = ROLE_OF_NAME.get(key)
-    if (known === undefined) return
+    const known = this.#knownOf(key)
+    if (known === NOT_KNOWN) return
     const role = known >> RANK_BITS
     const rank = known & RANK_MASK
     const bit = 1 << role
@@ -206,6 +214,19 @@ export class FieldRoles {
     this.#values[role] = value
     this.#ranks[role] = rank
     this.#played |= bit
+  }
+
+  /** Role and rank of a name. The parser gives the same names as the same objects, so looking at the line before is cheap. */
+  #knownOf(key: string): number {
+    const index = this.#nameIndex
+    this.#nameIndex = index + 1
+    if (this.#lastNames[index] === key) return this.#lastKnown[index] as number
+    const known = ROLE_OF_NAME.get(key) ?? NOT_KNOWN
+    if (index < NAMES_REMEMBERED_MAX) {
+      this.#lastNames[index] = key
+      this.#lastKnown[index] = known
+    }
+    return known
   }
 
   /** The name of the field that plays the part; '' when none does. */

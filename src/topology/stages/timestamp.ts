@@ -9,6 +9,7 @@ import { z } from 'zod'
 import { isWeakName, ROLE } from '../field-roles.ts'
 import { defineStage } from '../stage.ts'
 import { readTimeValue } from '../time/read-time-value.ts'
+import { Rfc3339 } from '../time/rfc3339.ts'
 import { timeZoneOf } from '../time/time-zone.ts'
 
 export const timestampStage = defineStage({
@@ -24,11 +25,18 @@ export const timestampStage = defineStage({
   }),
   create: (options, context) => {
     const zone = timeZoneOf(options.timeZone ?? context.timeZone)
+    const commonest = new Rfc3339()
     return (draft) => {
       const { foundFields, foundTime } = draft
       if (foundTime.kind === 'none') {
         const value = foundFields.valueOf(ROLE.time)
         if (value === undefined) return
+        if (typeof value === 'string' && commonest.read(value)) {
+          draft.timestampSeconds = commonest.seconds
+          draft.timestampFraction = commonest.fractionOf(value)
+          foundFields.take(ROLE.time)
+          return
+        }
         if (!readTimeValue(value, foundTime, isWeakName(foundFields.keyOf(ROLE.time)))) {
           foundTime.clear()
           return

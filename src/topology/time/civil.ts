@@ -1,5 +1,5 @@
 /**
- * Calendar arithmetic on the proleptic Gregorian calendar, and instants as text. An instant is whole seconds since
+ * Calendar arithmetic on the proleptic Gregorian calendar. An instant is whole seconds since
  * the Unix epoch plus the digits of its fraction as the source gave them, so nanoseconds survive.
  * Day arithmetic after Howard Hinnant, "chrono-compatible low-level date algorithms".
  */
@@ -34,7 +34,8 @@ export function yearOfSeconds(seconds: number): number {
   return civilFromDays(Math.floor(seconds / 86400))[0]
 }
 
-function civilFromDays(days: number): [year: number, month: number, day: number] {
+/** The date that lies that many days after 1970-01-01. */
+export function civilFromDays(days: number): [year: number, month: number, day: number] {
   const shifted = days + 719468
   const era = Math.floor(shifted / 146097)
   const dayOfEra = shifted - era * 146097
@@ -47,55 +48,4 @@ function civilFromDays(days: number): [year: number, month: number, day: number]
   const day = dayOfYear - Math.floor((153 * shiftedMonth + 2) / 5) + 1
   const month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
   return [yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day]
-}
-
-const TWO_DIGITS = Array.from({ length: 100 }, (_, value) => `${value}`.padStart(2, '0'))
-const THREE_DIGITS = Array.from({ length: 1000 }, (_, value) => `${value}`.padStart(3, '0'))
-
-/**
- * Formats instants as RFC 3339 in UTC. Lines come in time order, so the last day, minute and second are remembered; one
- * formatter per kind of time (event times, arrival times) keeps the memory useful.
- */
-export class InstantFormatter {
-  #day = Number.NaN
-  #dayText = ''
-  #minute = Number.NaN
-  #minuteText = ''
-  #second = Number.NaN
-  #secondText = ''
-
-  /** `seconds` since the epoch, `fraction` the digits after the point ('' to 9 of them): at least three are written. */
-  format(seconds: number, fraction: string): string {
-    const text = this.#toSecond(seconds)
-    return fraction.length >= 3 ? `${text}${fraction}Z` : `${text}${fraction.padEnd(3, '0')}Z`
-  }
-
-  /** Whole milliseconds since the epoch, 0 or more. */
-  formatMs(epochMs: number): string {
-    const seconds = Math.floor(epochMs / 1000)
-    return `${this.#toSecond(seconds)}${THREE_DIGITS[epochMs - seconds * 1000]}Z`
-  }
-
-  /** Up to and with the point before the fraction. */
-  #toSecond(seconds: number): string {
-    if (seconds === this.#second) return this.#secondText
-    const minute = Math.floor(seconds / 60)
-    if (minute !== this.#minute) this.#startMinute(minute)
-    this.#second = seconds
-    this.#secondText = `${this.#minuteText}${TWO_DIGITS[seconds - minute * 60]}.`
-    return this.#secondText
-  }
-
-  #startMinute(minute: number): void {
-    const day = Math.floor(minute / 1440)
-    if (day !== this.#day) {
-      const [year, month, dayOfMonth] = civilFromDays(day)
-      this.#day = day
-      this.#dayText = `${`${year}`.padStart(4, '0')}-${TWO_DIGITS[month]}-${TWO_DIGITS[dayOfMonth]}T`
-    }
-    const ofDay = minute - day * 1440
-    const hour = Math.floor(ofDay / 60)
-    this.#minute = minute
-    this.#minuteText = `${this.#dayText}${TWO_DIGITS[hour]}:${TWO_DIGITS[ofDay - hour * 60]}:`
-  }
 }

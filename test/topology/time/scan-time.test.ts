@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { JsonValue } from '../../../src/topology/json-value.ts'
-import { InstantFormatter } from '../../../src/topology/time/civil.ts'
 import { FoundTime } from '../../../src/topology/time/found-time.ts'
+import { InstantWriter } from '../../../src/topology/time/instant-writer.ts'
 import { readTimeValue } from '../../../src/topology/time/read-time-value.ts'
 import { NO_TIME, scanAnyDate } from '../../../src/topology/time/scan-time.ts'
 import { timeZoneOf } from '../../../src/topology/time/time-zone.ts'
@@ -13,7 +13,9 @@ function read(value: JsonValue, zone = utc): string | null {
   const found = new FoundTime()
   if (!readTimeValue(value, found)) return null
   const seconds = found.resolve(zone, ARRIVAL_MS)
-  return Number.isNaN(seconds) ? null : new InstantFormatter().format(seconds, found.fraction)
+  if (Number.isNaN(seconds)) return null
+  const bytes = Buffer.alloc(64)
+  return bytes.toString('latin1', 0, new InstantWriter().write(bytes, 0, seconds, found.fraction))
 }
 
 describe('a time', () => {
