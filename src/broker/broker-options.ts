@@ -27,6 +27,15 @@ export interface BrokerOptions {
   readonly segmentAgeMsMax: number
   /** How often old segments, offsets and producers are looked for. */
   readonly retentionCheckMs: number
+  /**
+   * A regular expression for whole topic names: of such a topic retention deletes nothing before `holdRetention` has told of
+   * the partition. Null: of no topic.
+   */
+  readonly heldTopicsPattern: string | null
+  /** How often compacted topics are looked through (Kafka: `log.cleaner.backoff.ms`). */
+  readonly compactionCheckMs: number
+  /** Memory for the keys of the partition that is being compacted; more keys take more passes. */
+  readonly compactionKeyBytesMax: number
   /** Default of the topic setting `max.message.bytes`: the largest batch, as sent. */
   readonly batchBytesMax: number
   /** What a compressed batch may inflate to; beyond it the batch is refused (MESSAGE_TOO_LARGE). */
@@ -87,6 +96,9 @@ export const DEFAULT_BROKER_OPTIONS: BrokerOptions = {
   segmentBytesMax: 256 * MIB,
   segmentAgeMsMax: 7 * DAY_MS,
   retentionCheckMs: 60_000,
+  heldTopicsPattern: null,
+  compactionCheckMs: 15_000,
+  compactionKeyBytesMax: 16 * MIB,
   batchBytesMax: BATCH_BYTES_MAX,
   batchInflatedBytesMax: BATCH_INFLATED_BYTES_MAX,
   batchRecordsMax: BATCH_RECORDS_MAX,

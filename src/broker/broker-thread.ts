@@ -9,6 +9,8 @@ import { openDiagnostics } from '../telemetry/logger.ts'
 import { openThreadRegistry } from '../telemetry/metrics.ts'
 import { Broker } from './broker.ts'
 import type { BrokerOptions } from './broker-options.ts'
+import type { RetentionHold } from './topics/retention-hold.ts'
+import { HOLD_RETENTION_CALL } from './topics/retention-hold.ts'
 
 export interface BrokerThreadOptions {
   readonly directory: string
@@ -42,6 +44,10 @@ serveThread<BrokerThreadOptions>({
       ready: { port: broker.port } satisfies BrokerThreadReady,
       metrics,
       status: () => broker.status(),
+      call(name, argument) {
+        if (name === HOLD_RETENTION_CALL) return broker.holdRetention(argument as readonly RetentionHold[])
+        throw new TypeError(`the broker thread takes no call named ${name}`)
+      },
       stop: () => broker.stop(),
     }
   },

@@ -34,7 +34,10 @@ import { unsupportedApiVersions } from './handlers/18-api-versions.ts'
 import { ProducerIds } from './producer-ids.ts'
 import { OFFERED_APIS, routeOf } from './router.ts'
 import { StopSignal } from './stop-signal.ts'
+import { TopicCleaner } from './topics/cleaner.ts'
 import type { Partition } from './topics/partition.ts'
+import type { RetentionHold } from './topics/retention-hold.ts'
+import { RetentionHolds } from './topics/retention-hold.ts'
 import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from './topics/topic-name.ts'
 import { TopicRegistry } from './topics/topic-registry.ts'
 import { TransactionCoordinator } from './transactions/transaction-coordinator.ts'
@@ -86,6 +89,8 @@ export class Broker {
   readonly #transactions: TransactionCoordinator
   readonly #context: BrokerContext
   readonly #listener: KafkaListener
+  readonly #holds: RetentionHolds
+  readonly #cleaner: TopicCleaner
   readonly #stopping = new StopSignal()
   #port = 0
   #cleanUpTimer: Timer | null = null
@@ -171,6 +176,22 @@ export class Broker {
       onEnded: (outcome) => metrics.transactionsEnded.inc({ outcome }),
       onTimedOut: () => metrics.transactionsTimedOut.inc(),
     })
+    this.#holds = new RetentionHolds({
+      heldTopicsPattern: options.heldTopicsPattern,
+      diagnostics,
+      metrics: start.metrics,
+      find: (topic, partition) => topics.partition(topic, partition),
+    })
+    this.#cleaner = new TopicCleaner({
+      clock,
+      random,
+      diagnostics,
+      metrics: start.metrics,
+      checkMs: options.compactionCheckMs,
+      keyBytesMax: options.compactionKeyBytesMax,
+      partitions: () => topics.partitions,
+      heldOffsetOf: (partition) => this.#holds.heldOffsetOf(partition),
+    })
     this.#context = {
       options,
       clock,
@@ -232,6 +253,19 @@ export class Broker {
     }
   }
 
+  /**
+   * Sets what retention may not delete yet, and compaction not touch: of each partition everything from its offset on, or
+   * nothing for null. It stays until it is set anew. Returns how many of the partitions there are.
+   */
+  holdRetention(holds: readonly RetentionHold[]): number {
+    return this.#holds.set(holds)
+  }
+
+  /** Compacts now whatever is dirty enough, as the next round would; resolves with how many partitions that was. */
+  compactTopics(): Promise<number> {
+    return this.#cleaner.cleanAll()
+  }
+
   /** Answers what is under way (up to `drainMs`), closes the logs cleanly, lets go of the folder. Idempotent. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop()
@@ -245,6 +279,7 @@ export class Broker {
     this.#groups.stop()
     await this.#listener.close({ drainMs: this.#options.drainMs })
     await this.#cleaningUp
+    await this.#cleaner.stop()
     await this.#transactions.stop()
     await this.#offsets.idle()
     try {
@@ -257,6 +292,7 @@ export class Broker {
   async #listen(): Promise<void> {
     this.#port = await this.#listener.listen()
     this.#scheduleCleanUp()
+    this.#cleaner.start()
   }
 
   #handle(request: ListenerRequest): ListenerReply | Promise<ListenerReply> {
@@ -315,7 +351,7 @@ export class Broker {
     const where = { topic: partition.topicName, partition: partition.index }
     if (partition.log.failure !== null) return
     try {
-      const segmentCount = await partition.log.applyRetention(nowMs)
+      const segmentCount = await this.#holds.applyRetention(partition, nowMs)
       if (segmentCount === 0) return
       const { logStartOffset } = partition.log
       diagnostics.info({ ...where, segmentCount, logStartOffset }, 'retention deleted segments')

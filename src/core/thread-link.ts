@@ -231,8 +231,7 @@ export class ThreadHandle {
   ): Promise<unknown> {
     const what = call.name ?? question
     const worker = this.#worker
-    if (worker === null)
-      return Promise.reject(this.#failed(`was asked for its ${what} but is not running`))
+    if (worker === null) return Promise.reject(this.#failed(`was asked for its ${what} but is not running`))
     const id = this.#nextId++
     return new Promise<unknown>((resolve, reject) => {
       const deadline = this.#options.clock.after(answerMsMax, () => {

@@ -12,6 +12,7 @@ import {
   patchPartitionLeaderEpoch,
   RECORD_BATCH_HEADER_BYTES,
 } from '../batch/record-batch.ts'
+import { isGapBatchAt } from './gap-batch.ts'
 import { STORED_BATCH_BYTES_MAX } from './segment-format.ts'
 
 export interface WalkOptions {
@@ -39,6 +40,10 @@ export interface Walk {
   /** The picked bytes are [start, end) of the piece; start is -1 while nothing is picked. */
   start: number
   end: number
+  /** One past the last offset that was picked. */
+  pickedEndOffset: number
+  /** True when gaps, which no reader is handed, lie among the picked bytes. */
+  hasGaps: boolean
   /** Where the walk stands, and the base offset that must be there. */
   at: number
   expectedOffset: number
@@ -51,6 +56,8 @@ export function walkBatches(piece: Buffer, options: WalkOptions): Walk {
     status: 'done',
     start: -1,
     end: -1,
+    pickedEndOffset: -1,
+    hasGaps: false,
     at: 0,
     expectedOffset: options.expectedOffset,
     wantedBytes: 0,
@@ -83,12 +90,21 @@ function step(piece: Buffer, options: WalkOptions, walk: Walk): boolean {
     // Checked before anything in the header is concluded from: a damaged length or delta must not end a read quietly.
     if (!isBatchIntact(piece, walk.at, walk.at + batchBytes)) return stop(walk, 'damaged')
     if (lastOffset >= options.endOffset) return stop(walk, 'done')
+    if (isGapBatchAt(piece, walk.at)) {
+      walk.hasGaps = true
+      return pass(walk, batchBytes, lastOffset)
+    }
     if (walk.start === -1 && batchBytes > options.bytesMax && !options.isFirstAlwaysPicked)
       return stop(walk, 'done')
     if (partitionLeaderEpochAt(piece, walk.at) !== 0) patchPartitionLeaderEpoch(piece, walk.at, 0)
     if (walk.start === -1) walk.start = walk.at
     walk.end = walk.at + batchBytes
+    walk.pickedEndOffset = lastOffset + 1
   }
+  return pass(walk, batchBytes, lastOffset)
+}
+
+function pass(walk: Walk, batchBytes: number, lastOffset: number): true {
   walk.at += batchBytes
   walk.expectedOffset = lastOffset + 1
   return true

@@ -10,12 +10,15 @@
 
 import { join } from 'node:path'
 import type { Offset } from '../core/brands.ts'
+import { asOffset } from '../core/brands.ts'
 import type { Disk } from '../core/disk.ts'
 import { readSnapshot, writeSnapshot } from './snapshot-file.ts'
 import { StorageError } from './storage-error.ts'
 
 const CHECKPOINT_FILE = 'checkpoint'
 const FORMAT = 1
+/** While segments are being swapped: a version that knows nothing of swaps must not take this for the whole truth. */
+const FORMAT_WITH_SWAPS = 2
 
 /** Bytes of a segment that do not hold intact batches although intact batches, or acknowledged offsets, follow. */
 export interface Hole {
@@ -56,8 +59,17 @@ export interface Loss {
   readonly reason: string
 }
 
+/**
+ * A segment that compaction has written and that takes the place of others: `segments` names it already. Until the next
+ * checkpoint the file may still be called `<segment>.swap`, and what it replaces may still be there.
+ */
+export interface Swap {
+  readonly baseOffset: Offset
+  readonly replaced: readonly SegmentRecord[]
+}
+
 export interface Checkpoint {
-  readonly format: typeof FORMAT
+  readonly format: typeof FORMAT | typeof FORMAT_WITH_SWAPS
   readonly logStartOffset: Offset
   /** One past the last offset that was durable: offsets below it are never given out again. */
   readonly endOffset: Offset
@@ -65,7 +77,14 @@ export interface Checkpoint {
   /** Base offsets of segments whose files may go, or may be gone already. */
   readonly removing: readonly Offset[]
   readonly losses: readonly Loss[]
+  /** Up to here, exclusive, compaction has kept only the latest record of each key. 0 when it never ran. */
+  readonly cleanedOffset: Offset
+  readonly swaps: readonly Swap[]
 }
+
+/** As it may lie on disk: a version before compaction wrote it, or this one. */
+type Stored = Omit<Checkpoint, 'cleanedOffset' | 'swaps'> &
+  Partial<Pick<Checkpoint, 'cleanedOffset' | 'swaps'>>
 
 /** Where the checkpoint of the partition in `directory` is. */
 export const checkpointPath = (directory: string): string => join(directory, CHECKPOINT_FILE)
@@ -76,7 +95,8 @@ export async function writeCheckpoint(
   directory: string,
   checkpoint: Omit<Checkpoint, 'format'>,
 ): Promise<void> {
-  const text = JSON.stringify({ format: FORMAT, ...checkpoint })
+  const format = checkpoint.swaps.length === 0 ? FORMAT : FORMAT_WITH_SWAPS
+  const text = JSON.stringify({ format, ...checkpoint })
   await writeSnapshot(disk, checkpointPath(directory), Buffer.from(text))
 }
 
@@ -95,14 +115,14 @@ export async function readCheckpoint(disk: Disk, directory: string): Promise<Che
     })
   }
   const format = typeof value === 'object' && value !== null && 'format' in value ? value.format : null
-  if (typeof format === 'number' && format > FORMAT) {
+  if (typeof format === 'number' && format > FORMAT_WITH_SWAPS) {
     throw new StorageError(
       'GS_STORAGE_VERSION',
-      `${path} was written by a newer version (checkpoint format ${format}, this one reads up to ${FORMAT}). Run the newer version.`,
-      { facts: { path, version: format, versionMax: FORMAT } },
+      `${path} was written by a newer version (checkpoint format ${format}, this one reads up to ${FORMAT_WITH_SWAPS}). Run the newer version.`,
+      { facts: { path, version: format, versionMax: FORMAT_WITH_SWAPS } },
     )
   }
-  if (format !== FORMAT) {
+  if (format !== FORMAT && format !== FORMAT_WITH_SWAPS) {
     throw new StorageError(
       'GS_STORAGE_CORRUPT',
       `${path} is damaged: checkpoint format ${format} never existed.`,
@@ -111,6 +131,7 @@ export async function readCheckpoint(disk: Disk, directory: string): Promise<Che
       },
     )
   }
-  // The CRC held and the format is ours, so the shape is what this file's writer wrote.
-  return value as Checkpoint
+  // The CRC held and the format is ours, so the shape is what this file's writer wrote: an earlier one knew no compaction.
+  const { cleanedOffset = asOffset(0), swaps = [], ...stored } = value as Stored
+  return { ...stored, cleanedOffset, swaps }
 }

@@ -3,6 +3,7 @@
  * `indexIntervalBytes` lie behind the last one. Allocates nothing per batch.
  */
 
+import { maxTimestampAt, recordCountAt } from '../batch/record-batch.ts'
 import type { Offset } from '../core/brands.ts'
 import { OffsetIndex } from './offset-index.ts'
 import { TimeIndex } from './time-index.ts'
@@ -13,6 +14,11 @@ export interface IndexedBatch {
   readonly position: number
   readonly bytes: number
   readonly maxTimestamp: number
+}
+
+/** A batch's latest timestamp as the indexes take it: one that compaction has emptied has nothing to find by time. */
+export function indexedTimestampAt(bytes: Buffer, at: number): number {
+  return recordCountAt(bytes, at) === 0 ? -1 : maxTimestampAt(bytes, at)
 }
 
 /** The indexes of one segment, complete up to its end. */

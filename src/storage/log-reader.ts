@@ -81,9 +81,14 @@ export class LogReader {
         continue
       }
       if (result === 'damaged') {
+        // It was replaced while it was read, and its name may be another file's by now.
+        if (segment.isRemoved) {
+          this.#log.assertInRange(asOffset(read.fromOffset))
+          continue
+        }
         rescanCount += 1
         if (rescanCount > RESCANS_PER_READ_MAX) throw unsteady(segment, read.fromOffset)
-        await this.#rescan(segment)
+        await this.rescan(segment)
         continue
       }
       if (result.bytes.length > 0) {
@@ -101,21 +106,28 @@ export class LogReader {
 
   /** The first visible record at or after `timestampMs`, or null when all are older. */
   async findTimestamp(timestampMs: number): Promise<FoundTimestamp | null> {
-    for (const segment of this.#segments.all) {
-      if (segment.maxTimestamp < timestampMs || segment.endOffset <= this.#log.logStartOffset) continue
+    let endBefore = -1
+    // Each turn takes the next segment of the list as it is then: it changes while a segment is read.
+    for (;;) {
+      this.#log.assertOpen()
+      const segment = this.#segments.all.find(
+        ({ endOffset, maxTimestamp }) =>
+          endOffset > Math.max(endBefore, this.#log.logStartOffset) && maxTimestamp >= timestampMs,
+      )
+      if (segment === undefined) return null
       const found = await this.#findTimestampIn(segment, timestampMs)
       if (found !== null) return found
+      if (!segment.isRemoved) endBefore = segment.endOffset
     }
-    return null
   }
 
   async #findTimestampIn(segment: Segment, timestampMs: number): Promise<FoundTimestamp | null> {
     let from = await this.#with(segment, () => segment.seekTimestamp(timestampMs))
     if (from === 'damaged') {
-      await this.#rescan(segment)
+      await this.rescan(segment)
       from = await this.#with(segment, () => segment.seekTimestamp(timestampMs))
     }
-    if (from === 'gone') return null
+    if (from === 'gone' || segment.isRemoved) return null
     // Still damaged: then the whole segment is read instead.
     if (from === 'damaged') from = segment.baseOffset
     let offset = Math.max(from, this.#log.logStartOffset)
@@ -157,10 +169,12 @@ export class LogReader {
     return hint?.position ?? null
   }
 
-  async #rescan(segment: Segment): Promise<void> {
+  /** Finds out what is whole in a segment that was found damaged, keeps a copy of what is not, and writes it down. */
+  async rescan(segment: Segment): Promise<void> {
     this.#hints = this.#hints.filter((hint) => hint.segment !== segment)
     const fresh = await segment.rescan()
-    if (fresh.length === 0) return
+    // What has been replaced was whole when it was: its name may be another file's by now.
+    if (fresh.length === 0 || segment.isRemoved) return
     for (const hole of fresh) {
       const kept = await quarantineHole(this.#context, segment, hole)
       segment.holes = segment.holes.map((known) => (known.position === kept.position ? kept : known))

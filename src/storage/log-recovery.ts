@@ -23,14 +23,22 @@ import { asOffset } from '../core/brands.ts'
 import type { DiskFile } from '../core/disk.ts'
 import { isFailure } from '../core/errors.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
-import type { Checkpoint, Hole, Loss, SegmentRecord } from './checkpoint.ts'
+import type { Checkpoint, Hole, Loss, SegmentRecord, Swap } from './checkpoint.ts'
 import { checkpointPath, readCheckpoint } from './checkpoint.ts'
 import { makeDurableDirectory } from './durable-directory.ts'
 import type { IndexBuilder } from './index-builder.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { SegmentContext } from './segment.ts'
 import { holesUpTo, Segment } from './segment.ts'
-import { logFileName, offsetIndexFileName, parseLogFileName, timeIndexFileName } from './segment-format.ts'
+import {
+  CLEANED_SUFFIX,
+  logFileName,
+  offsetIndexFileName,
+  parseLogFileName,
+  SWAP_SUFFIX,
+  swapFileName,
+  timeIndexFileName,
+} from './segment-format.ts'
 import type { ScannedHole, SegmentScan } from './segment-scan.ts'
 import { scanSegment } from './segment-scan.ts'
 import { SNAPSHOT_TEMPORARY_SUFFIX } from './snapshot-file.ts'
@@ -51,6 +59,8 @@ export interface RecoveredLog {
   /** One past the last offset ever given out, as far as can be known. */
   readonly endOffset: Offset
   readonly losses: Loss[]
+  /** Up to where the log is compacted. */
+  readonly cleanedOffset: Offset
   /** Why the disk takes no writes, or null when it does. What was found can be read all the same. */
   readonly refusal: unknown
   /** False when the checkpoint already says all this. */
@@ -101,6 +111,7 @@ class LogRecovery {
     // concluded from a checkpoint, and nothing is stored in a file, whose name a power cut could still take back.
     await this.#attempt(() => disk.syncDirectory(directory))
     this.#checkpoint = await this.#loadCheckpoint()
+    await this.#settleSwaps()
     this.#losses.push(...(this.#checkpoint?.losses ?? []))
     const bases = await this.#listSegments()
     const records = new Map(this.#checkpoint?.segments.map((record) => [record.baseOffset, record]))
@@ -129,6 +140,7 @@ class LogRecovery {
       logStartOffset,
       endOffset: asOffset(endOffset),
       losses: this.#losses,
+      cleanedOffset: this.#checkpoint?.cleanedOffset ?? asOffset(0),
       refusal: this.#refusal,
       needsCheckpoint: this.#needsCheckpoint || !isWritable,
       scannedBytes: this.#scannedBytes,
@@ -155,6 +167,52 @@ class LogRecovery {
         reason: 'damaged checkpoint',
       })
       return null
+    }
+  }
+
+  /**
+   * Finishes or takes back what a compaction was doing. The checkpoint decides (`segment-swap.ts`): a `.swap` file that it
+   * names is whole and takes its name, and what it replaces goes with `removing`. Any other one, and whatever is called
+   * `.cleaned`, is of no meaning, and the segments that it was made from are all there.
+   */
+  async #settleSwaps(): Promise<void> {
+    const { disk, directory, diagnostics } = this.#context
+    const names = await disk.readdir(directory)
+    const swaps = this.#checkpoint?.swaps ?? []
+    for (const { baseOffset, replaced } of swaps) {
+      this.#needsCheckpoint = true
+      if (!names.includes(swapFileName(baseOffset))) continue
+      const finished = await this.#attempt(async () => {
+        await disk.rename(join(directory, swapFileName(baseOffset)), join(directory, logFileName(baseOffset)))
+        return true
+      })
+      if (finished === null) {
+        // The disk takes no writes; the old segments are still there to be read.
+        this.#takeBackSwap({ baseOffset, replaced })
+        continue
+      }
+      // Before anything that it replaces goes.
+      await this.#attempt(() => disk.syncDirectory(directory))
+      diagnostics.info({ directory, baseOffset, segmentCount: replaced.length }, 'compaction finished')
+    }
+    const isLeftOver = (name: string) =>
+      name.endsWith(CLEANED_SUFFIX) ||
+      (name.endsWith(SWAP_SUFFIX) && !swaps.some(({ baseOffset }) => name === swapFileName(baseOffset)))
+    for (const name of names) {
+      if (isLeftOver(name)) await this.#attempt(() => disk.unlink(join(directory, name)))
+    }
+  }
+
+  #takeBackSwap({ baseOffset, replaced }: Swap): void {
+    const checkpoint = this.#checkpoint
+    if (checkpoint === null) return
+    const bases = new Set(replaced.map((record) => record.baseOffset))
+    this.#checkpoint = {
+      ...checkpoint,
+      segments: checkpoint.segments.flatMap((record) =>
+        record.baseOffset === baseOffset ? replaced : [record],
+      ),
+      removing: checkpoint.removing.filter((base) => !bases.has(base)),
     }
   }
 

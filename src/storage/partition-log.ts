@@ -31,11 +31,15 @@ import { asOffset } from '../core/brands.ts'
 import type { Clock, Timer } from '../core/clock.ts'
 import type { Disk } from '../core/disk.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
-import type { SegmentRecord } from './checkpoint.ts'
+import type { SegmentRecord, Swap } from './checkpoint.ts'
 import { writeCheckpoint } from './checkpoint.ts'
+import type { CleanBounds, Cleanliness } from './clean-plan.ts'
+import { cleanlinessOf } from './clean-plan.ts'
 import type { CommitGroup } from './group-commit.ts'
 import { GroupCommit } from './group-commit.ts'
 import { IndexBuilder } from './index-builder.ts'
+import type { CleanableLog, CleanReport, CleanRequest } from './log-cleaner.ts'
+import { cleanLog } from './log-cleaner.ts'
 import type { ReadableLog } from './log-reader.ts'
 import { LogReader } from './log-reader.ts'
 import type { RecoveredLog } from './log-recovery.ts'
@@ -53,9 +57,13 @@ import {
   STORED_BATCH_BYTES_MAX,
 } from './segment-format.ts'
 import { SegmentList } from './segment-list.ts'
+import type { SwappableLog } from './segment-swap.ts'
+import { swapSegments } from './segment-swap.ts'
 import { StorageError, storageFailure } from './storage-error.ts'
 import type { FoundTimestamp } from './timestamp-search.ts'
 
+export type { Cleanliness } from './clean-plan.ts'
+export type { CleanReport, CleanRequest } from './log-cleaner.ts'
 export type { PartitionLogOptions, SyncPolicy } from './partition-log-options.ts'
 export { PARTITION_LOG_DEFAULTS } from './partition-log-options.ts'
 
@@ -121,6 +129,13 @@ export class PartitionLog {
   /** Monotonic time at which the last segment's age was zero. */
   #activeSinceMs = 0
   #removing: Offset[] = []
+  /** Everything below is compacted. */
+  #cleanedOffset: Offset
+  /** Resolves when the compaction under way has ended; null while there is none. */
+  #cleaning: Promise<void> | null = null
+  /** True while the checkpoint on disk tells of a swap, which may be long finished. */
+  #isSwapNoted = false
+  #heldBytes = 0
   #failure: StorageError | null = null
   #isClosed = false
   #syncTimer: Timer | null = null
@@ -142,6 +157,7 @@ export class PartitionLog {
     this.#logStartOffset = recovered.logStartOffset
     this.#nextOffset = recovered.endOffset
     this.#visibleEndOffset = recovered.endOffset
+    this.#cleanedOffset = recovered.cleanedOffset
     this.recovery = {
       durationMs: parts.durationMs,
       scannedBytes: recovered.scannedBytes,
@@ -207,6 +223,16 @@ export class PartitionLog {
 
   get segmentCount(): number {
     return this.#segments.all.length
+  }
+
+  /** Below this offset compaction has kept only the latest record of each key. */
+  get cleanedOffset(): Offset {
+    return this.#cleanedOffset
+  }
+
+  /** Bytes that the last `applyRetention` would have deleted, had they not been held. */
+  get heldBytes(): number {
+    return this.#heldBytes
   }
 
   /** Bytes appended and not yet acknowledged. Whoever appends bounds it: the log takes what it is given. */
@@ -315,19 +341,30 @@ export class PartitionLog {
     })
   }
 
-  /** Deletes what retention no longer keeps, by Kafka's rules; resolves with how many segments went. */
-  async applyRetention(nowMs: number): Promise<number> {
+  /**
+   * Deletes what retention no longer keeps, by Kafka's rules; resolves with how many segments went. Nothing at or above
+   * `heldOffset` goes, however old and however much it is: see `heldBytes`.
+   */
+  async applyRetention(
+    nowMs: number,
+    { heldOffset = Number.POSITIVE_INFINITY }: { readonly heldOffset?: number } = {},
+  ): Promise<number> {
     this.#assertUsable()
     return this.#runExclusive(async () => {
       if (this.#failure !== null) throw this.#failure
       const { retentionMs, retentionBytes } = this.#options
-      const count = countExpired(this.#segments.all, {
+      const limits = {
         nowMs,
         retentionMs,
         retentionBytes,
         logStartOffset: this.#logStartOffset,
         durableEndOffset: this.#visibleEndOffset,
-      })
+      }
+      const count = countExpired(this.#segments.all, { ...limits, heldOffset })
+      const unheldCount = countExpired(this.#segments.all, limits)
+      this.#heldBytes = this.#segments.all
+        .slice(count, unheldCount)
+        .reduce((bytes, segment) => bytes + segment.bytes, 0)
       if (count === 0) return 0
       const isLastExpired = count === this.#segments.all.length
       // The log always has a segment to write to, and it begins where the expired one ends.
@@ -335,6 +372,35 @@ export class PartitionLog {
       await this.#removeLeading(count, this.#logStartOffset)
       return count
     })
+  }
+
+  /** How much of the log an earlier compaction has covered, and how much could be compacted now. Reads nothing. */
+  cleanliness(bounds: Omit<CleanBounds, 'cleanedOffset'>): Cleanliness {
+    return cleanlinessOf(this.#segments.all, { ...bounds, cleanedOffset: this.#cleanedOffset })
+  }
+
+  /**
+   * Compacts the log: of each key the latest record stays (`log-cleaner.ts`). Reads and appends go on meanwhile; one
+   * compaction at a time. Rejects with `GS_STOPPED` when the log is closed under it, with the pace's reason when that
+   * ends it, and with the disk's failures; the log is whole whatever happens, and what was compacted stays so.
+   */
+  async clean(request: CleanRequest): Promise<CleanReport> {
+    this.#assertWritable()
+    assert(this.#cleaning === null, 'one compaction at a time')
+    const stableOffset = Math.min(request.stableOffset, this.#visibleEndOffset)
+    const running = cleanLog(this.#asCleanable(), { ...request, stableOffset })
+    const ended = running.then(ignore, ignore)
+    this.#cleaning = ended
+    try {
+      return await running
+    } finally {
+      this.#cleaning = null
+    }
+  }
+
+  /** Resolves when no compaction is under way; on a failed or closed log that is soon. */
+  async cleaningEnded(): Promise<void> {
+    await this.#cleaning
   }
 
   /** Makes all that was appended so far durable, whatever the policy. Rejects with `GS_STORAGE_FAILED`. */
@@ -354,6 +420,7 @@ export class PartitionLog {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#cancelSyncTimer()
+    await this.#cleaning
     await this.#commit.idle()
     await this.#runExclusive(async () => {
       try {
@@ -560,6 +627,7 @@ export class PartitionLog {
       segments: this.#segments.all,
       losses: this.#segments.losses,
       start: this.#logStartOffset,
+      removing: this.#removing,
     }
     const going = before.segments.slice(0, count)
     const kept = before.segments.slice(count)
@@ -567,19 +635,26 @@ export class PartitionLog {
     const losses = before.losses.filter((loss) => loss.toOffset > start || loss.toOffset === loss.fromOffset)
     this.#segments.set(kept, losses)
     this.#logStartOffset = start
-    this.#removing.push(...going.map((segment) => segment.baseOffset))
+    this.#removing = [...before.removing, ...going.map((segment) => segment.baseOffset)]
     try {
       await this.#writeCheckpoint()
     } catch (error) {
       // Nothing has happened yet: the log goes on as it was.
       this.#segments.set(before.segments, before.losses)
       this.#logStartOffset = before.start
-      this.#removing = []
+      this.#removing = before.removing
       throw error
     }
     for (const segment of going) {
       segment.isRemoved = true
       await segment.release()
+    }
+    await this.#removeFiles(going)
+  }
+
+  /** Removes the files of segments that the checkpoint lists as going. */
+  async #removeFiles(gone: readonly Segment[]): Promise<void> {
+    for (const segment of gone) {
       try {
         await removeSegmentFiles(this.#context, segment.baseOffset)
         this.#removing = this.#removing.filter((base) => base !== segment.baseOffset)
@@ -592,21 +667,86 @@ export class PartitionLog {
     }
   }
 
-  async #writeCheckpoint(): Promise<void> {
+  async #writeCheckpoint(
+    swap: { fresh: Segment; replaced: readonly Segment[] } | null = null,
+  ): Promise<void> {
     const active = this.#lastSegment()
     const synced = this.#syncedRecord
     assert(
       synced !== null && synced.baseOffset === active.baseOffset,
       'the last segment has been vouched for',
     )
-    const sealed = this.#segments.all.slice(0, -1).map((segment) => segment.toRecord())
+    const swaps: Swap[] = []
+    let sealed = this.#segments.all.slice(0, -1)
+    if (swap !== null) {
+      const { fresh, replaced } = swap
+      swaps.push({ baseOffset: fresh.baseOffset, replaced: replaced.map((segment) => segment.toRecord()) })
+      sealed = sealed.flatMap((segment) => {
+        if (segment === replaced[0]) return [fresh]
+        return replaced.includes(segment) ? [] : [segment]
+      })
+      this.#isSwapNoted = true
+    }
     await writeCheckpoint(this.#disk, this.directory, {
       logStartOffset: this.#logStartOffset,
       endOffset: synced.endOffset,
-      segments: [...sealed, { ...synced, holes: active.holes }],
+      segments: [...sealed.map((segment) => segment.toRecord()), { ...synced, holes: active.holes }],
       removing: this.#removing,
       losses: this.#segments.losses,
+      cleanedOffset: this.#cleanedOffset,
+      swaps,
     })
+    if (swap === null) this.#isSwapNoted = false
+  }
+
+  // --- compaction ----------------------------------------------------------------------------------------------------
+
+  #asCleanable(): CleanableLog {
+    const log = this
+    return {
+      context: this.#context,
+      get segments() {
+        return log.#segments.all
+      },
+      get losses() {
+        return log.#segments.losses
+      },
+      get cleanedOffset() {
+        return log.#cleanedOffset
+      },
+      get segmentBytesMax() {
+        return log.#options.segmentBytesMax
+      },
+      assertWritable: () => this.#assertWritable(),
+      swap: (replaced, cleaned) =>
+        this.#runExclusive(async () => {
+          this.#assertWritable()
+          // A noted swap is finished when the next start finds its file: it must not find this one's.
+          if (this.#isSwapNoted) await this.#writeCheckpoint()
+          return swapSegments(this.#asSwappable(), replaced, cleaned)
+        }),
+      noteCleaned: (offset) =>
+        this.#runExclusive(async () => {
+          this.#assertWritable()
+          this.#cleanedOffset = offset
+          await this.#writeCheckpoint()
+        }),
+      rescan: (segment) => this.#reader.rescan(segment),
+    }
+  }
+
+  #asSwappable(): SwappableLog {
+    return {
+      context: this.#context,
+      segments: this.#segments,
+      commitSwap: (fresh, replaced) =>
+        this.#guard(async () => {
+          this.#removing.push(...replaced.slice(1).map((segment) => segment.baseOffset))
+          await this.#writeCheckpoint({ fresh, replaced })
+        }),
+      guard: (run) => this.#guard(run),
+      removeFiles: (gone) => this.#removeFiles(gone),
+    }
   }
 
   #asReadable(): ReadableLog {
@@ -643,6 +783,11 @@ export class PartitionLog {
     if (this.#isClosed) throw new StorageError('GS_STOPPED', `The log in ${this.directory} is closed.`)
   }
 
+  #assertWritable(): void {
+    this.#assertUsable()
+    if (this.#failure !== null) throw this.#failure
+  }
+
   #assertInRange(offset: Offset): void {
     if (offset < this.#logStartOffset || offset > this.#nextOffset) throw this.#outOfRange(offset)
   }
@@ -655,3 +800,5 @@ export class PartitionLog {
     )
   }
 }
+
+function ignore(): void {}

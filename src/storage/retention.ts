@@ -20,6 +20,8 @@ export interface RetentionLimits {
   readonly logStartOffset: Offset
   /** Nothing at or above this offset goes: it is not acknowledged yet. */
   readonly durableEndOffset: Offset
+  /** Nothing at or above this offset goes by time or size: somebody still needs it. Default: nobody does. */
+  readonly heldOffset?: number
 }
 
 /**
@@ -28,17 +30,20 @@ export interface RetentionLimits {
  * - by time, when its latest record is older than `retentionMs`; a timestamp from the future does not keep it longer than
  *   its last append would (Kafka keeps such a segment for ever);
  * - by size, while the log without it would still hold `retentionBytes`. The last segment never goes by size.
+ * What is held goes only in the first way: the start is moved by an order, not by a rule.
  */
 export function countExpired(segments: readonly RetentionSegment[], limits: RetentionLimits): number {
   let excessBytes = -limits.retentionBytes
   for (const segment of segments) excessBytes += segment.bytes
+  const heldOffset = limits.heldOffset ?? Number.POSITIVE_INFINITY
   let count = 0
   for (const segment of segments) {
     const isLast = count === segments.length - 1
     if (segment.endOffset > limits.durableEndOffset) break
     const isBelowStart = !isLast && segment.endOffset <= limits.logStartOffset
     const isTooMuch = !isLast && limits.retentionBytes >= 0 && excessBytes >= segment.bytes
-    if (!isBelowStart && !isTooMuch && !isTooOld(segment, limits)) break
+    const isHeld = segment.endOffset > heldOffset
+    if (!isBelowStart && (isHeld || (!isTooMuch && !isTooOld(segment, limits)))) break
     excessBytes -= segment.bytes
     count += 1
   }

@@ -25,6 +25,13 @@ export const logFileName = (baseOffset: Offset): string => `${digitsOf(baseOffse
 export const offsetIndexFileName = (baseOffset: Offset): string => `${digitsOf(baseOffset)}.index`
 export const timeIndexFileName = (baseOffset: Offset): string => `${digitsOf(baseOffset)}.timeindex`
 
+/** A segment that compaction is writing; of no meaning to a start, which removes it. */
+export const cleanedFileName = (baseOffset: Offset): string => `${logFileName(baseOffset)}${CLEANED_SUFFIX}`
+/** A segment that compaction has written whole: it takes its place once the checkpoint says so. */
+export const swapFileName = (baseOffset: Offset): string => `${logFileName(baseOffset)}${SWAP_SUFFIX}`
+export const CLEANED_SUFFIX = '.cleaned'
+export const SWAP_SUFFIX = '.swap'
+
 const digitsOf = (offset: Offset): string => String(offset).padStart(OFFSET_DIGITS, '0')
 
 /** The base offset a file's name states, or null when it is not the name of a segment. */

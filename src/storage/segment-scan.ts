@@ -14,7 +14,6 @@ import {
   batchBytesAt,
   isBatchIntact,
   lastOffsetDeltaAt,
-  maxTimestampAt,
   RECORD_BATCH_HEADER_BYTES,
   RECORD_BATCH_MAGIC,
   RECORD_BATCH_PREFIX_BYTES,
@@ -23,7 +22,7 @@ import type { Offset } from '../core/brands.ts'
 import { asOffset } from '../core/brands.ts'
 import type { DiskFile } from '../core/disk.ts'
 import { FileWindow } from './file-window.ts'
-import { IndexBuilder } from './index-builder.ts'
+import { IndexBuilder, indexedTimestampAt } from './index-builder.ts'
 import { RELATIVE_OFFSET_MAX, STORED_BATCH_BYTES_MAX } from './segment-format.ts'
 
 /** Where the magic byte is in a batch; the search for the next batch starts from it. */
@@ -114,7 +113,7 @@ class SegmentScanner {
       lastOffset,
       position,
       bytes: batchBytes,
-      maxTimestamp: maxTimestampAt(this.#window.bytes, at),
+      maxTimestamp: indexedTimestampAt(this.#window.bytes, at),
     })
     return lastOffset + 1
   }

@@ -19,6 +19,7 @@ import { asOffset } from '../core/brands.ts'
 import type { Disk, DiskFile } from '../core/disk.ts'
 import { walkBatches } from './batch-walk.ts'
 import type { Hole, SegmentRecord } from './checkpoint.ts'
+import { withoutGaps } from './gap-batch.ts'
 import type { SegmentIndexes } from './index-builder.ts'
 import { IndexBuilder } from './index-builder.ts'
 import { OffsetIndex } from './offset-index.ts'
@@ -193,7 +194,15 @@ export class Segment {
 
   /** Writes the index files without ending anything, so that the next start need not rebuild them. */
   async saveIndexes(): Promise<void> {
-    if (this.#builder !== null) await this.#writeIndexes(this.#builder)
+    const indexes = this.#builder ?? (await this.#indexes)
+    if (indexes !== null) await this.#writeIndexes(indexes)
+  }
+
+  /** Reads through `file` while its name is still another one's: a written segment that is being swapped in. */
+  adoptFile(file: DiskFile, indexes: SegmentIndexes): void {
+    assert(this.#file === null, 'a segment takes a file over once')
+    this.#file = Promise.resolve(file)
+    this.#indexes = Promise.resolve(indexes)
   }
 
   /** Closes the handle as soon as no reader needs it, and forgets the indexes. A later read opens the file again. */
@@ -320,9 +329,10 @@ export class Segment {
       const walk = walkBatches(piece, { ...read, expectedOffset, bytesToLimit: limit - position })
       if (walk.start !== -1) {
         // Damage behind what was picked is the next read's to find.
+        const picked = piece.subarray(walk.start, walk.end)
         return {
-          bytes: piece.subarray(walk.start, walk.end),
-          nextOffset: asOffset(walk.expectedOffset),
+          bytes: walk.hasGaps ? withoutGaps(picked) : picked,
+          nextOffset: asOffset(walk.pickedEndOffset),
           nextPosition: position + walk.end,
         }
       }

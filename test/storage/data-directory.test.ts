@@ -30,7 +30,7 @@ test('D10: a directory that a newer version wrote is refused, and is free again 
 test('D10: a partition whose checkpoint a newer version wrote is refused and left as it is', async () => {
   const disk = new SimDisk()
   await (await openLog(disk)).close()
-  const newer = { format: 2, logStartOffset: asOffset(0) }
+  const newer = { format: 3, logStartOffset: asOffset(0) }
   await writeSnapshot(disk, `${LOG_DIRECTORY}/checkpoint`, Buffer.from(JSON.stringify(newer)))
   const before = disk.files().map((path) => [path, disk.bytesOf(path).toString('hex')])
   expect(await codeOf(() => openLog(disk))).toBe('GS_STORAGE_VERSION')
@@ -40,8 +40,12 @@ test('D10: a partition whose checkpoint a newer version wrote is refused and lef
 test('a checkpoint of this version is read back', async () => {
   const disk = new SimDisk()
   await disk.mkdir(LOG_DIRECTORY)
-  const empty = { endOffset: asOffset(7), segments: [], removing: [], losses: [] }
-  await writeCheckpoint(disk, LOG_DIRECTORY, { logStartOffset: asOffset(7), ...empty })
+  const empty = { endOffset: asOffset(7), segments: [], removing: [], losses: [], swaps: [] }
+  await writeCheckpoint(disk, LOG_DIRECTORY, {
+    logStartOffset: asOffset(7),
+    cleanedOffset: asOffset(0),
+    ...empty,
+  })
   const log = await openLog(disk)
   expect([log.logStartOffset, log.logEndOffset]).toEqual([7, 7])
 })

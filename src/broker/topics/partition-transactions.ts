@@ -91,6 +91,12 @@ export class PartitionTransactions {
     if (count > 0) this.#aborted = this.#aborted.slice(count)
   }
 
+  /** Forgets aborted transactions, by the offsets of their markers: compaction has left nothing of them to leave out. */
+  forgetAborted(markerOffsets: ReadonlySet<number>): void {
+    if (markerOffsets.size === 0) return
+    this.#aborted = this.#aborted.filter(({ lastOffset }) => !markerOffsets.has(lastOffset))
+  }
+
   /** Puts back what a snapshot holds. */
   restore(open: readonly OpenTransaction[], aborted: readonly AbortedTransaction[]): void {
     this.clear()

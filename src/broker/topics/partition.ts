@@ -9,7 +9,9 @@ import type { ControlType } from '../../batch/control-batch.ts'
 import { decodeControlRecord, encodeControlBatch } from '../../batch/control-batch.ts'
 import type { BatchHeader } from '../../batch/record-batch.ts'
 import {
+  attributesAt,
   BATCH_ATTRIBUTE,
+  baseOffsetAt,
   batchBytesAt,
   patchAttributes,
   patchMaxTimestamp,
@@ -20,6 +22,7 @@ import { asOffset } from '../../core/brands.ts'
 import type { Clock, Timer } from '../../core/clock.ts'
 import type { Disk } from '../../core/disk.ts'
 import { isFailure } from '../../core/errors.ts'
+import type { CleanReport, CleanRequest } from '../../storage/partition-log.ts'
 import { PartitionLog } from '../../storage/partition-log.ts'
 import { readSnapshot, writeSnapshot } from '../../storage/snapshot-file.ts'
 import type { Diagnostics } from '../../telemetry/diagnostics.ts'
@@ -232,6 +235,24 @@ export class Partition {
     return durable
   }
 
+  /** Compacts the log; see `PartitionLog.clean`. What it needs to know of transactions and producers is added here. */
+  async compact(
+    request: Omit<CleanRequest, 'stableOffset' | 'lastOfProducer'> & { readonly offsetMax: number },
+  ): Promise<CleanReport> {
+    const { producers, transactions } = this.#memory
+    const lastOf = new Map<number, { baseOffset: number; epoch: number }>()
+    for (const [producerId, { epoch, batches }] of producers.entries()) {
+      lastOf.set(producerId, { epoch, baseOffset: batches.at(-1)?.baseOffset ?? -1 })
+    }
+    const report = await this.#log.clean({
+      ...request,
+      stableOffset: Math.min(request.offsetMax, this.lastStableOffset),
+      lastOfProducer: (producerId) => lastOf.get(producerId),
+    })
+    transactions.forgetAborted(new Set(report.emptyAborts))
+    return report
+  }
+
   /** Calls `waiter` whenever more records can be read, or the partition goes away, until unsubscribed. */
   subscribe(waiter: () => void): () => void {
     this.#waiters.add(waiter)
@@ -298,6 +319,8 @@ export class Partition {
    */
   async #reopen(afterMs: number): Promise<void> {
     try {
+      // A compaction that was under way gives up by itself; until it has, it may still touch the files.
+      await this.#log.cleaningEnded()
       const opened = await openLog(this.#options, this.#config)
       if (opened.log.failure !== null || this.#gone) {
         await opened.log.close()
@@ -420,6 +443,7 @@ async function rebuildMemory(log: PartitionLog, memory: ProducerMemory, options:
     transactions.clear()
     await options.disk.unlink(path)
   }
+  transactions.forgetAborted(await vanishedMarkers(log, transactions))
   let offset = Math.max(covered, log.logStartOffset)
   const nowMs = options.clock.wallMs()
   while (offset < log.logEndOffset) {
@@ -442,10 +466,30 @@ async function rebuildMemory(log: PartitionLog, memory: ProducerMemory, options:
       }
       if (header.baseSequence < 0) continue
       const logAppendTimeMs = header.isLogAppendTime ? header.maxTimestamp : -1
-      producers.record(header, { baseOffset: header.baseOffset, logAppendTimeMs, nowMs })
+      // Compaction takes records out of a batch; the sequences it stood for are told by its offsets.
+      const claim = { ...header, recordCount: header.lastOffsetDelta + 1 }
+      producers.record(claim, { baseOffset: header.baseOffset, logAppendTimeMs, nowMs })
     }
   }
   return covered
+}
+
+/**
+ * Markers of aborted transactions that a snapshot knows and that compaction has removed since. A reader that was told of
+ * such a transaction would wait for its marker, and leave out what the producer wrote after it.
+ */
+async function vanishedMarkers(log: PartitionLog, transactions: PartitionTransactions): Promise<Set<number>> {
+  const vanished = new Set<number>()
+  for (const { lastOffset } of transactions.aborted) {
+    if (lastOffset < log.logStartOffset || lastOffset >= log.cleanedOffset) continue
+    const found = await log.read(asOffset(lastOffset), { bytesMax: 1 })
+    const isThere =
+      found.length > 0 &&
+      baseOffsetAt(found, 0) === lastOffset &&
+      (attributesAt(found, 0) & BATCH_ATTRIBUTE.control) !== 0
+    if (!isThere) vanished.add(lastOffset)
+  }
+  return vanished
 }
 
 /** Whether the control batch at `at` commits; null when it is no marker. */

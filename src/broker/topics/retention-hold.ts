@@ -14,6 +14,9 @@ import { GopherShipError } from '../../core/errors.ts'
 import type { Diagnostics } from '../../telemetry/diagnostics.ts'
 import type { Partition } from './partition.ts'
 
+/** The call to the broker's thread that sets holds: its argument is a list of `RetentionHold`, its answer a count. */
+export const HOLD_RETENTION_CALL = 'holdRetention'
+
 /** Everything of a partition from `offset` on is held; null lets retention have all that its rules give it. */
 export interface RetentionHold {
   readonly topic: string
@@ -99,7 +102,8 @@ export class RetentionHolds {
     const wasHeld = this.#heldBytes.has(partition)
     const where = { topic: partition.topicName, partition: partition.index }
     if (held.heldBytes === 0) {
-      if (this.#heldBytes.delete(partition)) diagnostics.info(where, 'nothing is kept past its retention any more')
+      if (this.#heldBytes.delete(partition))
+        diagnostics.info(where, 'nothing is kept past its retention any more')
       return
     }
     this.#heldBytes.set(partition, held.heldBytes)

@@ -13,8 +13,9 @@ import type { BrokerOptions } from '../broker-options.ts'
 export interface EffectiveConfig {
   readonly log: PartitionLogOptions
   readonly batchBytesMax: number
-  /** Records need a key. Compaction itself is not done here yet. */
+  /** Records need a key, and of each key the latest one stays. */
   readonly isCompacted: boolean
+  readonly compaction: CompactionConfig
   /** The broker's clock stamps the records instead of the producer's. */
   readonly isLogAppendTime: boolean
   /** How far before now a record's timestamp may lie. */
@@ -23,8 +24,20 @@ export interface EffectiveConfig {
   readonly timestampAfterMsMax: number
 }
 
+/** When a compacted topic is compacted, and what stays a while. */
+export interface CompactionConfig {
+  /** The share of a partition's bytes that has to be new before it is compacted, 0 to 1. */
+  readonly dirtyRatioMin: number
+  /** How long records stay as they are. */
+  readonly minLagMs: number
+  /** After this long records are compacted even when they are few. */
+  readonly maxLagMs: number
+  /** How long a tombstone stays after the records that it removes are gone. */
+  readonly deleteRetentionMs: number
+}
+
 /** Kafka's numbers for the type of a setting (`ConfigDef.Type` on the wire). */
-const TYPE = { boolean: 1, string: 2, int: 3, long: 5, list: 7 } as const
+const TYPE = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 } as const
 
 export interface ConfigKey {
   readonly name: string
@@ -37,6 +50,7 @@ export interface ConfigKey {
 }
 
 const INT64_MAX = '9223372036854775807'
+const DAY_MS = 86_400_000
 
 function wholeNumber(minimum: number, maximum: number = Number.POSITIVE_INFINITY) {
   return (value: string): string | null => {
@@ -46,6 +60,13 @@ function wholeNumber(minimum: number, maximum: number = Number.POSITIVE_INFINITY
       maximum === Number.POSITIVE_INFINITY ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`
     return `expected a whole number ${range}, found "${value}"`
   }
+}
+
+function fraction(value: string): string | null {
+  const number = Number(value)
+  return value.trim() !== '' && number >= 0 && number <= 1
+    ? null
+    : `expected a number from 0 to 1, found "${value}"`
 }
 
 function oneOf(...allowed: string[]) {
@@ -59,7 +80,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
     name: 'cleanup.policy',
     type: TYPE.list,
     documentation:
-      'delete: old segments go by retention. compact: records need keys and nothing is deleted by retention.',
+      'delete: old segments go by retention. compact: records need keys, and of each key the latest one stays. Or both.',
     fallback: () => 'delete',
     problem: (value) =>
       value.split(',').every((part) => part.trim() === 'delete' || part.trim() === 'compact')
@@ -72,6 +93,20 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
     documentation: 'Only "producer": batches are stored as they were sent.',
     fallback: () => 'producer',
     problem: oneOf('producer'),
+  },
+  {
+    name: 'delete.retention.ms',
+    type: TYPE.long,
+    documentation: 'How long a compacted topic keeps a tombstone after the records that it removes are gone.',
+    fallback: () => String(DAY_MS),
+    problem: wholeNumber(0),
+  },
+  {
+    name: 'max.compaction.lag.ms',
+    type: TYPE.long,
+    documentation: 'After this long records of a compacted topic are compacted even when they are few.',
+    fallback: () => INT64_MAX,
+    problem: wholeNumber(1),
   },
   {
     name: 'max.message.bytes',
@@ -101,6 +136,20 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
       "Whose clock stamps the records: the producer's (CreateTime) or the broker's (LogAppendTime).",
     fallback: () => 'CreateTime',
     problem: oneOf('CreateTime', 'LogAppendTime'),
+  },
+  {
+    name: 'min.cleanable.dirty.ratio',
+    type: TYPE.double,
+    documentation: 'The share of the bytes that has to be new before a compacted topic is compacted, 0 to 1.',
+    fallback: () => '0.5',
+    problem: fraction,
+  },
+  {
+    name: 'min.compaction.lag.ms',
+    type: TYPE.long,
+    documentation: 'How long records of a compacted topic stay as they are.',
+    fallback: () => '0',
+    problem: wholeNumber(0),
   },
   {
     name: 'min.insync.replicas',
@@ -141,19 +190,15 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
 
 /** Settings that are kept and shown, and have nothing to act on here. */
 const INERT = new Set([
-  'delete.retention.ms',
   'file.delete.delay.ms',
   'flush.messages',
   'flush.ms',
   'follower.replication.throttled.replicas',
   'index.interval.bytes',
   'leader.replication.throttled.replicas',
-  'max.compaction.lag.ms',
   'message.downconversion.enable',
   'message.format.version',
   'message.timestamp.difference.max.ms',
-  'min.cleanable.dirty.ratio',
-  'min.compaction.lag.ms',
   'preallocate',
   'segment.index.bytes',
   'segment.jitter.ms',
@@ -193,17 +238,27 @@ export function effectiveConfig(overrides: ConfigOverrides, options: BrokerOptio
     .split(',')
     .map((part) => part.trim())
   const deletes = policies.includes('delete')
+  const isCompacted = policies.includes('compact')
+  const maxLagMs = Number(text('max.compaction.lag.ms'))
+  const segmentAgeMsMax = Number(text('segment.ms'))
   return {
     log: {
       segmentBytesMax: Number(text('segment.bytes')),
-      segmentAgeMsMax: Number(text('segment.ms')),
+      // Only a sealed segment is compacted, so a promise to compact by then is one to seal by then.
+      segmentAgeMsMax: isCompacted ? Math.min(segmentAgeMsMax, maxLagMs) : segmentAgeMsMax,
       indexIntervalBytes: INDEX_INTERVAL_BYTES,
       retentionMs: deletes ? Number(text('retention.ms')) : -1,
       retentionBytes: deletes ? Number(text('retention.bytes')) : -1,
       sync: options.sync,
     },
     batchBytesMax: Number(text('max.message.bytes')),
-    isCompacted: policies.includes('compact'),
+    isCompacted,
+    compaction: {
+      dirtyRatioMin: Number(text('min.cleanable.dirty.ratio')),
+      minLagMs: Number(text('min.compaction.lag.ms')),
+      maxLagMs,
+      deleteRetentionMs: Number(text('delete.retention.ms')),
+    },
     isLogAppendTime: text('message.timestamp.type') === 'LogAppendTime',
     timestampBeforeMsMax: Number(text('message.timestamp.before.max.ms')),
     timestampAfterMsMax: Number(text('message.timestamp.after.max.ms')),

@@ -77,6 +77,11 @@ export class TopicRegistry {
     return this.#byName.values()
   }
 
+  /** Every partition of every topic. */
+  get partitions(): Partition[] {
+    return [...this.#byName.values()].flatMap((topic) => topic.partitions)
+  }
+
   get topicCount(): number {
     return this.#byName.size
   }
