@@ -5,7 +5,9 @@ import { nearestName } from '../config/nearest.ts'
 import { GopherShipError } from '../core/errors.ts'
 import { auditCommand } from './audit-command.ts'
 import type { CommandContext } from './command-context.ts'
+import { compactCommand } from './compact-command.ts'
 import { configCommand } from './config-command.ts'
+import { debtCommand } from './debt-command.ts'
 import { emergencyCommand } from './emergency-command.ts'
 import { EXIT, EXIT_CODE_MEANINGS, exitCodeOf } from './exit-codes.ts'
 import { replayCommand } from './replay-command.ts'
@@ -23,6 +25,7 @@ Examples:
   gophership up --kafka-bootstrap-servers k1:9092    with the vault in a cluster of yours
   gophership status                                  is it working, and how far behind is it
   gophership emergency on --reason "sink is down"    stop all enrichment at once; records are still taken in
+  gophership debt                                    what is owed, and when it will be paid
   gophership topics                                  what the vault and the enriched topics hold
   gophership topology describe                       what the processors do to a record
 
@@ -36,6 +39,8 @@ const COMMANDS: readonly ((context: CommandContext) => Command)[] = [
   statusCommand,
   emergencyCommand,
   tierCommand,
+  debtCommand,
+  compactCommand,
   auditCommand,
   replayCommand,
   topicsCommand,
@@ -72,6 +77,8 @@ function buildProgram(context: CommandContext): Command {
     )
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help; every command has its own')
+    // An option belongs to the command that it follows, also where a command and its subcommands have the same one.
+    .enablePositionalOptions()
     .addHelpText('after', EXAMPLES)
     .addHelpText('after', `Exit codes:\n${codes}`)
   for (const command of COMMANDS) {
