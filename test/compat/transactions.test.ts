@@ -36,9 +36,14 @@ async function startKafka(): Promise<TransactionServer> {
 }
 
 describe.runIf(canRunApacheKafka())('transactions against Apache Kafka', () => {
-  describeTransactions('one node', [2, 1], () => {
-    userCount++
-    running ??= startKafka()
-    return running
+  describeTransactions('one node', {
+    versions: [2, 1],
+    // Ten seconds each.
+    hasRestarts: process.env['GOPHERSHIP_TEST_LONG'] === '1',
+    start() {
+      userCount++
+      running ??= startKafka()
+      return running
+    },
   })
 })

@@ -21,4 +21,8 @@ async function startEmbedded(): Promise<TransactionServer> {
   }
 }
 
-describeTransactions('transactions against the embedded broker', [1], startEmbedded)
+describeTransactions('transactions against the embedded broker', {
+  versions: [1],
+  hasRestarts: true,
+  start: startEmbedded,
+})
