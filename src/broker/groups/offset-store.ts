@@ -9,12 +9,13 @@
  * late does not undo what was committed after it had staged.
  *
  * The topic is bounded by writing everything anew: 1. note the log's end S. 2. Append the latest value of every key,
- * commits still on their way included, and behind them what is staged, all in one go, so that nothing comes in between.
- * 3. When that is durable, delete everything below S. Replay of what remains ends with the same values.
+ * commits still on their way included, and behind them what is staged and not decided, all in one go, so that nothing
+ * comes in between. 3. When that is durable, delete everything below S. Replay of what remains ends with the same values.
  */
 
 import type { BatchStartOptions } from '../../batch/batch-encoder.ts'
 import { BatchEncoder } from '../../batch/batch-encoder.ts'
+import type { ControlType } from '../../batch/control-batch.ts'
 import { decodeControlRecord } from '../../batch/control-batch.ts'
 import type { BatchHeader } from '../../batch/record-batch.ts'
 import { readBatchHeader } from '../../batch/record-batch.ts'
@@ -78,6 +79,8 @@ interface WrittenOffset {
 interface Staging {
   readonly producerEpoch: number
   readonly slots: Set<Slot>
+  /** Set while its marker is on its way: then nothing may be staged behind that, and what it does is known. */
+  ending: ControlType | null
 }
 
 type GroupOffsets = Map<string, Map<number, Slot>>
@@ -173,7 +176,7 @@ export class OffsetStore {
     } finally {
       for (const { slot, offset } of written.slots) if (slot.pending === offset) slot.pending = null
     }
-    for (const { slot, offset } of written.slots) put(slot, offset)
+    for (const { slot, offset } of written.slots) this.#put(slot, offset)
     this.#rewriteWhenLarge()
   }
 
@@ -198,7 +201,10 @@ export class OffsetStore {
    * again after a failure.
    */
   async endTransaction(marker: TransactionMarker): Promise<void> {
-    await this.#partition.appendMarker(marker)
+    const staging = this.#stagings.get(marker.producerId)
+    const ended = this.#partition.appendMarker(marker)
+    if (staging !== undefined) staging.ending = marker.type
+    await ended
     this.#endStaging(marker.producerId, marker.type === 'commit')
   }
 
@@ -271,7 +277,7 @@ export class OffsetStore {
     const { producerId, producerEpoch } = producer
     let staging = this.#stagings.get(producerId)
     if (staging === undefined) {
-      staging = { producerEpoch, slots: new Set() }
+      staging = { producerEpoch, slots: new Set(), ending: null }
       this.#stagings.set(producerId, staging)
     }
     staging.slots.add(slot)
@@ -288,6 +294,27 @@ export class OffsetStore {
     this.#forgetWhenEmpty(slot)
   }
 
+  /** The value of the later record stands; what was staged before it can never be in force any more. */
+  #put(slot: Slot, { value, recordOffset }: WrittenOffset): void {
+    if (recordOffset < slot.recordOffset) return
+    slot.durable = value
+    slot.recordOffset = recordOffset
+    if (slot.staged === null) return
+    for (const [producerId, staged] of [...slot.staged]) {
+      if (staged.recordOffset < recordOffset) this.#unstage(slot, producerId)
+    }
+  }
+
+  /** What is on its way and later than the durable value: a commit, or what a commit marker on its way puts in force. */
+  #latestDecided(slot: Slot): WrittenOffset | null {
+    let latest = slot.pending
+    for (const [producerId, staged] of slot.staged ?? []) {
+      if (this.#stagings.get(producerId)?.ending !== 'commit') continue
+      if (staged.recordOffset > (latest?.recordOffset ?? slot.recordOffset)) latest = staged
+    }
+    return latest
+  }
+
   #unstageAll(slot: Slot): void {
     for (const producerId of [...(slot.staged?.keys() ?? [])]) this.#unstage(slot, producerId)
   }
@@ -295,7 +322,7 @@ export class OffsetStore {
   #endStaging(producerId: number, isCommit: boolean): void {
     for (const slot of [...(this.#stagings.get(producerId)?.slots ?? [])]) {
       const staged = slot.staged?.get(producerId)
-      if (isCommit && staged !== undefined) put(slot, staged)
+      if (isCommit && staged !== undefined) this.#put(slot, staged)
       this.#unstage(slot, producerId)
     }
   }
@@ -405,21 +432,23 @@ export class OffsetStore {
     for (const [groupId, topics] of this.#offsets) {
       for (const [topic, slots] of topics) {
         for (const [partition, slot] of slots) {
-          const value = slot.pending?.value ?? slot.durable
+          const latest = this.#latestDecided(slot)
+          const value = latest?.value ?? slot.durable
           if (value === null) continue
           this.#encoder.append(nowMs, encodeOffsetKey(groupId, topic, partition), encodeOffsetValue(value))
-          noteOffset(slot.pending ?? slot)
+          noteOffset(latest ?? slot)
           flush({}, false)
         }
       }
     }
     flush({}, true)
-    for (const [producerId, { producerEpoch, slots }] of this.#stagings) {
+    for (const [producerId, { producerEpoch, slots, ending }] of this.#stagings) {
+      if (ending !== null) continue
       const start = { producerId, producerEpoch, isTransactional: true }
       this.#encoder.start(start)
       for (const slot of slots) {
         const staged = slot.staged?.get(producerId)
-        if (staged === undefined || staged.recordOffset < slot.recordOffset) continue
+        if (staged === undefined) continue
         const { groupId, topic, partition } = slot
         this.#encoder.append(
           nowMs,
@@ -481,14 +510,7 @@ export class OffsetStore {
     } else if (header.isTransactional) {
       this.#stageIn(slot, header, { value, recordOffset })
     } else {
-      put(slot, { value, recordOffset })
+      this.#put(slot, { value, recordOffset })
     }
   }
-}
-
-/** The value of the later record stands. */
-function put(slot: Slot, { value, recordOffset }: WrittenOffset): void {
-  if (recordOffset < slot.recordOffset) return
-  slot.durable = value
-  slot.recordOffset = recordOffset
 }
