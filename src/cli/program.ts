@@ -8,6 +8,7 @@ import type { CommandContext } from './command-context.ts'
 import { compactCommand } from './compact-command.ts'
 import { configCommand } from './config-command.ts'
 import { debtCommand } from './debt-command.ts'
+import { deadLetterCommand } from './dead-letter-command.ts'
 import { emergencyCommand } from './emergency-command.ts'
 import { EXIT, EXIT_CODE_MEANINGS, exitCodeOf } from './exit-codes.ts'
 import { replayCommand } from './replay-command.ts'
@@ -43,6 +44,7 @@ const COMMANDS: readonly ((context: CommandContext) => Command)[] = [
   compactCommand,
   auditCommand,
   replayCommand,
+  deadLetterCommand,
   topicsCommand,
   topologyCommand,
   configCommand,
