@@ -335,6 +335,24 @@ describe.each([1, 2] as const)('with transaction.version %i', (version) => {
     expect(broker.requestsOf(endTxnApi).map(({ value }) => value.committed)).toEqual([false])
   })
 
+  test('nothing of a transaction that can only be aborted is sent again', async () => {
+    const { broker, producer } = await startBench(version)
+    broker.script(produceApi, ({ value }) => ({
+      responses: value.topicData.map(({ name }) => {
+        const errorCode =
+          name === 'payments' ? KAFKA_ERROR.MESSAGE_TOO_LARGE : KAFKA_ERROR.NOT_LEADER_OR_FOLLOWER
+        return { name, partitionResponses: [{ index: 0, errorCode, baseOffset: -1 }] }
+      }),
+    }))
+    producer.begin()
+    void producer.send('payments', 0, batchOf('too large'))
+    const passing = producer.send('orders', 0, batchOf('would pass later'))
+    await expect(passing).rejects.toMatchObject({ code: 'GS_KAFKA_TRANSACTION' })
+    await producer.abort()
+    expect(broker.requestsOf(produceApi)).toHaveLength(1)
+    expect(broker.log('orders', 0)).toEqual([])
+  })
+
   test('sequences are whole after a clean transaction and begin anew after a broken one', async () => {
     const { broker, producer } = await startBench(version)
     const run = async (values: readonly string[], end: 'commit' | 'abort') => {
