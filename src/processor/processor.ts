@@ -34,7 +34,6 @@ import { TransactionalProducer } from '../kafka/transactional-producer.ts'
 import type { DebtReason } from '../ledger/debt-entry.ts'
 import { ensureLedgerTopic } from '../ledger/ledger-topic.ts'
 import { AmbientCheck, AmbientReader, createAmbientBuffer } from '../pressure/ambient-status.ts'
-import { EventLoopSensor } from '../pressure/sources/event-loop-sensor.ts'
 import type { Tier } from '../pressure/tiers.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
 import type { CompiledTopology } from '../topology/compile.ts'
@@ -97,8 +96,6 @@ export interface ProcessorStatus {
   readonly upstreamAckMs: number | null
   /** The tier of the batch worked on last. */
   readonly tier: Tier
-  /** Of this thread, since it was asked last. */
-  readonly eventLoop: { readonly delayMs: number | null; readonly utilization: number }
 }
 
 /** An output batch is closed at this size, so that a consumer of events is not handed more than it asked for. */
@@ -132,7 +129,6 @@ export class Processor {
   readonly #ambient: AmbientReader
   readonly #tiers: AmbientCheck
   readonly #work: WorkLog
-  readonly #eventLoop: EventLoopSensor
   /** One for each assignment: a fetch that waits at the broker for what was assigned before would hold up the next. */
   #fetcher: Fetcher
   readonly #group: GroupMember
@@ -166,7 +162,6 @@ export class Processor {
       ...(options.checkEveryRecords === undefined ? {} : { recordsBetween: options.checkEveryRecords }),
     })
     this.#work = new WorkLog({ clock })
-    this.#eventLoop = EventLoopSensor.start({ clock })
     this.#fetcher = this.#openFetcher()
     this.#group = new GroupMember(cluster, {
       groupId,
@@ -191,7 +186,6 @@ export class Processor {
   status(): ProcessorStatus {
     const nowMs = this.#options.clock.wallMs()
     const { state } = this.#group.status()
-    const { eventLoopDelayMs, eventLoopUtilization } = this.#eventLoop.read()
     return {
       isMember: state === 'stable' || state === 'revoking',
       partitions: [...this.#assigned.values()].map((assigned) =>
@@ -200,7 +194,6 @@ export class Processor {
       work: this.#work.totals(),
       upstreamAckMs: this.#work.commitMs(),
       tier: this.#tier,
-      eventLoop: { delayMs: eventLoopDelayMs ?? null, utilization: eventLoopUtilization ?? 0 },
     }
   }
 
@@ -211,7 +204,6 @@ export class Processor {
     // Leaving revokes the partitions, and that waits for their outputs and commits them.
     await this.#group.stop()
     this.#commitTimer?.cancel()
-    this.#eventLoop.stop()
     await this.#fetcher.stop()
     await this.#delivery.stop()
   }
