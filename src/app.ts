@@ -11,14 +11,16 @@ import { AdminServer } from './admin/admin-server.ts'
 import type { AppContext } from './app/app-context.ts'
 import type { BrokerPart } from './app/broker-part.ts'
 import { startBrokerPart } from './app/broker-part.ts'
+import type { CompactorPart } from './app/compactor-part.ts'
+import { startCompactorPart } from './app/compactor-part.ts'
 import type { IngressPart } from './app/ingress-part.ts'
 import { startIngressPart } from './app/ingress-part.ts'
 import { explainListenFailure } from './app/listen-failure.ts'
 import type { EmergencyRequest } from './app/pressure-part.ts'
 import { PressurePart } from './app/pressure-part.ts'
-import type { ProcessorPart } from './app/processor-part.ts'
-import { startProcessorPart } from './app/processor-part.ts'
+import { ProcessorPart } from './app/processor-part.ts'
 import { ReadinessProbe } from './app/readiness-probe.ts'
+import { RetentionHolds } from './app/retention-holds.ts'
 import type { ListeningAddress, StatusDocument } from './app/status-document.ts'
 import type { Config } from './config/schema.ts'
 import { systemClock } from './core/clock.ts'
@@ -64,6 +66,7 @@ export class App {
   #cluster: KafkaCluster | null = null
   #ingress: IngressPart | null = null
   #processor: ProcessorPart | null = null
+  #compactor: CompactorPart | null = null
   #pressure: PressurePart | null = null
   #readiness: ReadinessProbe
   #stopping: Promise<void> | null = null
@@ -105,7 +108,8 @@ export class App {
   /**
    * The start order: what others stand on comes first, what is asked from outside last. Each part is put on
    * `#started` as soon as it runs, and `stop` takes them off from the end; that is the stop order:
-   * admin, processors, doors (which drain), the pressure, the cluster's connections, the broker, the lock.
+   * admin, compactor, processors, doors (which drain), retention holds, the pressure, the cluster's connections, the broker,
+   * the lock.
    */
   async #start(stopRequested?: AbortSignal): Promise<void> {
     const { config } = this.#context
@@ -130,12 +134,14 @@ export class App {
       this.#readiness.watchCluster(cluster)
     }
     // Before the processors: who starts in an emergency must know of it before the first record.
-    if ((has('ingress') || has('processor')) && this.#cluster !== null) {
-      const mustFollow = has('processor')
+    const enriches = has('processor') || has('compactor')
+    if ((has('ingress') || enriches) && this.#cluster !== null) {
+      const mustFollow = enriches
       const pressure = await PressurePart.start(this.#context, { cluster: this.#cluster, mustFollow })
       this.#started.push({ name: 'pressure', stop: () => pressure.stop() })
       this.#pressure = pressure
     }
+    if (this.#broker !== null && this.#cluster !== null) this.#holdRetention(this.#broker, this.#cluster)
     if (has('ingress') && this.#cluster !== null) {
       const ingress = await startIngressPart(this.#context, this.#cluster)
       this.#started.push({ name: 'ingress', stop: () => ingress.stop() })
@@ -144,13 +150,20 @@ export class App {
       this.#readiness.watchIngress(ingress)
       this.#pressure?.watchIngress(ingress)
     }
-    if (has('processor') && this.#pressure !== null) {
+    if (has('processor') && this.#pressure !== null && this.#cluster !== null) {
       const { ambient } = this.#pressure
-      const processor = await startProcessorPart(this.#context, { bootstrapServers, ambient })
+      const cluster = this.#cluster
+      const processor = await ProcessorPart.start(this.#context, { cluster, bootstrapServers, ambient })
       this.#started.push({ name: 'processor', stop: () => processor.stop() })
       this.#processor = processor
       this.#readiness.watchProcessor(processor)
       this.#pressure.watchProcessor(processor)
+    }
+    if (has('compactor') && this.#pressure !== null) {
+      const { ambient } = this.#pressure
+      const compactor = await startCompactorPart(this.#context, { bootstrapServers, ambient })
+      this.#started.push({ name: 'compactor', stop: () => compactor.stop() })
+      this.#compactor = compactor
     }
     if (has('admin')) {
       const { clock, diagnostics } = this.#context
@@ -207,15 +220,17 @@ export class App {
     const threads = this.threads.map(async (supervisor) => await supervisor.handle?.metricsJson())
     const answers = await Promise.all(threads.map((answer) => answer.catch(() => undefined)))
     const own = await this.#context.registry.getMetricsAsJSON()
-    return formatMetrics([own, ...answers.filter((answer) => answer !== undefined)])
+    const retired = this.#processor?.retiredMetrics ?? []
+    return formatMetrics([own, ...retired, ...answers.filter((answer) => answer !== undefined)])
   }
 
   async status(): Promise<StatusDocument> {
     const { config, clock, dataDir } = this.#context
-    const [readiness, broker, processor] = await Promise.all([
+    const [readiness, broker, processor, compactor] = await Promise.all([
       this.readiness(),
       this.#broker?.status() ?? null,
       this.#processor?.status() ?? null,
+      this.#compactor?.status() ?? null,
     ])
     return {
       version: this.#version,
@@ -233,6 +248,7 @@ export class App {
       broker,
       ingress: this.#ingress?.status() ?? null,
       processor,
+      compactor,
       pressure: this.pressure,
     }
   }
@@ -254,7 +270,25 @@ export class App {
 
   /** The worker threads there are. */
   get threads(): readonly ThreadSupervisor[] {
-    return [...(this.#broker ? [this.#broker.supervisor] : []), ...(this.#processor?.supervisors ?? [])]
+    return [
+      ...(this.#broker ? [this.#broker.supervisor] : []),
+      ...(this.#processor?.supervisors ?? []),
+      ...(this.#compactor ? [this.#compactor.supervisor] : []),
+    ]
+  }
+
+  /** The embedded broker keeps what is not processed or not repaid, whoever processes it. */
+  #holdRetention(broker: BrokerPart, cluster: KafkaCluster): void {
+    const { config, diagnostics } = this.#context
+    const holds = RetentionHolds.start({
+      cluster,
+      diagnostics: diagnostics.child({ part: 'retention' }),
+      vaultTemplate: config.streams.vaultTemplate,
+      groupId: config.processor.groupId,
+      isProcessedHere: config.roles.includes('processor'),
+      tell: (told) => broker.holdRetention(told),
+    })
+    this.#started.push({ name: 'retention holds', stop: () => holds.stop() })
   }
 
   #expectPressure(): PressurePart {

@@ -3,6 +3,8 @@
 import { join } from 'node:path'
 import type { BrokerOptions } from '../broker/broker-options.ts'
 import type { BrokerThreadOptions, BrokerThreadReady } from '../broker/broker-thread.ts'
+import type { RetentionHold } from '../broker/topics/retention-hold.ts'
+import { HOLD_RETENTION_CALL } from '../broker/topics/retention-hold.ts'
 import type { Config } from '../config/schema.ts'
 import { isWildcardHost } from '../core/loopback.ts'
 import { moduleUrl } from '../core/module-url.ts'
@@ -20,6 +22,8 @@ export interface BrokerPart {
   readonly supervisor: ThreadSupervisor
   /** The broker's own status; null while it does not answer. */
   status(): Promise<unknown>
+  /** Sets what retention may not delete yet. Rejects while the broker does not answer. */
+  holdRetention(holds: readonly RetentionHold[]): Promise<unknown>
   stop(): Promise<void>
 }
 
@@ -47,11 +51,14 @@ export async function startBrokerPart(context: AppContext): Promise<BrokerPart> 
     bootstrapServers: [`${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`],
     supervisor,
     status: async () => (await supervisor.handle?.status().catch(() => null)) ?? null,
+    async holdRetention(holds) {
+      await supervisor.handle?.call(HOLD_RETENTION_CALL, holds)
+    },
     stop: () => supervisor.stop({ stopMsMax: STOP_MS_MAX }),
   }
 }
 
-function brokerOptions({ broker }: Config): Partial<BrokerOptions> {
+function brokerOptions({ broker, streams }: Config): Partial<BrokerOptions> {
   return {
     advertisedHost: broker.advertisedHost === '' ? null : broker.advertisedHost,
     defaultPartitionCount: broker.partitionCount,
@@ -63,5 +70,15 @@ function brokerOptions({ broker }: Config): Partial<BrokerOptions> {
     retentionBytes: broker.retentionBytes,
     segmentBytesMax: broker.segmentBytes,
     segmentAgeMsMax: broker.segmentMs,
+    heldTopicsPattern: topicsPattern(streams.vaultTemplate),
   }
+}
+
+/** A regular expression for every name that a template can give: with a stream in it, and the stem of the default stream. */
+function topicsPattern(template: string): string {
+  const [before = '', after] = template.split('{stream}')
+  const literal = (name: string) => name.replaceAll('.', '\\.')
+  if (after === undefined) return `^${literal(before)}$`
+  const stem = before === '' ? after.replace(/^[._-]/, '') : before.replace(/[._-]$/, '') + after
+  return `^${literal(before)}.+${literal(after)}$|^${literal(stem)}$`
 }

@@ -11,14 +11,14 @@ const SHARES: readonly SensorName[] = ['lagVelocity', 'spillFill', 'eventLoopUti
 export function decisionOptions(config: Config): DecisionOptions {
   const { pressure, ingress } = config
   const given = pressureThresholds(config)
-  const unitOf = (name: SensorName) => {
-    if (name === 'bytesInFlight') return ingress.admissionBytesMax / 100
-    return SHARES.includes(name) ? 1 / 100 : 1
+  const readingOf = (name: SensorName, written: number) => {
+    if (name === 'bytesInFlight') return (written * ingress.admissionBytesMax) / 100
+    return SHARES.includes(name) ? written / 100 : written
   }
   const thresholds = Object.fromEntries(
     SENSOR_NAMES.map((name) => {
       const { soft, hard } = given[name]
-      return [name, { soft: soft * unitOf(name), hard: hard * unitOf(name) }]
+      return [name, { soft: readingOf(name, soft), hard: readingOf(name, hard) }]
     }),
   ) as SensorThresholds
   return {

@@ -8,7 +8,6 @@ import type { KafkaCluster } from '../kafka/cluster.ts'
 import { AmbientWriter, createAmbientBuffer } from '../pressure/ambient-status.ts'
 import type { ControlState } from '../pressure/control-record.ts'
 import { ControlTopic } from '../pressure/control-topic.ts'
-import type { Decision } from '../pressure/decision.ts'
 import { PressureObserver } from '../pressure/observer.ts'
 import { OrderBook } from '../pressure/order-book.ts'
 import type { PressureStatus } from '../pressure/pressure-status.ts'
@@ -21,6 +20,7 @@ import type { IngressPart } from './ingress-part.ts'
 import { decisionOptions } from './pressure-options.ts'
 import { PressureSources } from './pressure-sources.ts'
 import type { ProcessorPart } from './processor-part.ts'
+import { WorkerPool } from './worker-pool.ts'
 
 /** What somebody orders of this process. */
 export interface EmergencyRequest {
@@ -37,7 +37,7 @@ export class PressurePart {
   readonly #orders: OrderBook
   readonly #observer: PressureObserver
   readonly #sources: PressureSources
-  readonly #listeners = new Set<(decision: Decision) => void>()
+  #pool: WorkerPool | null = null
   #control: ControlTopic | null = null
 
   private constructor(context: AppContext, sources: PressureSources) {
@@ -55,9 +55,7 @@ export class PressurePart {
       lookIntervalMs: config.pressure.lookIntervalMs,
       look: () => sources.look(),
       orders: () => this.#orders.current(),
-      onDecision: (decision) => {
-        for (const listener of this.#listeners) listener(decision)
-      },
+      onDecision: (decision, taken) => this.#pool?.resize(decision, taken),
     })
   }
 
@@ -97,11 +95,7 @@ export class PressurePart {
 
   watchProcessor(processor: ProcessorPart): void {
     this.#sources.processor = processor
-  }
-
-  /** Calls `listener` after every decision. */
-  onDecision(listener: (decision: Decision) => void): void {
-    this.#listeners.add(listener)
+    this.#pool = new WorkerPool({ processor, ...this.#context, ...decisionOptions(this.#context.config) })
   }
 
   status(): PressureStatus {

@@ -16,6 +16,11 @@ type Reason = Readiness['reasons'][number]
 
 /** How long a partition with work may stand still. Readiness promises to be honest within ten seconds. */
 const STALLED_MS_MIN = 8_000
+/**
+ * A worker that was a member may be out of the group for this long: the others come and go, and all join anew. One that was
+ * just added under pressure may take as long to join; taking the process out of service for it would be the wrong time.
+ */
+const REJOIN_MS_MAX = 6_000
 /** How often positions are looked at when nobody asks. */
 const OBSERVE_INTERVAL_MS = 4_000
 /** A check shares the last one's answer for this long: each one writes. */
@@ -30,6 +35,9 @@ export class ReadinessProbe {
   #ingress: IngressPart | null = null
   #processor: ProcessorPart | null = null
   #stalled: readonly PartitionProgress[] = []
+  /** When each worker was last seen in the group, monotonic; of one added later, when it was first seen. */
+  readonly #memberMs = new Map<string, number>()
+  #hasMember = false
   #timer: Timer | null = null
   #isStopping = false
 
@@ -107,7 +115,7 @@ export class ReadinessProbe {
           ],
     )
     const outsiders = workers.flatMap(({ name, status }): Reason[] =>
-      status === null || status.isMember
+      status === null || !this.#isOut(name, status)
         ? []
         : [
             {
@@ -123,6 +131,18 @@ export class ReadinessProbe {
       detail: `${topic} partition ${partition} stands at offset ${position} with ${lagRecords} records to go.`,
     }))
     return [...silent, ...outsiders, ...stalled]
+  }
+
+  /** True for a worker that is not in the group and has had the time to be. */
+  #isOut(name: string, { isMember }: { readonly isMember: boolean }): boolean {
+    const nowMs = this.#clock.monotonicMs()
+    if (isMember) {
+      this.#memberMs.set(name, nowMs)
+      this.#hasMember = true
+      return false
+    }
+    if (!this.#memberMs.has(name) && this.#hasMember) this.#memberMs.set(name, nowMs)
+    return nowMs - (this.#memberMs.get(name) ?? Number.NEGATIVE_INFINITY) > REJOIN_MS_MAX
   }
 
   async #observe(processor: ProcessorPart) {

@@ -1,6 +1,7 @@
 /** What `/v1/status` answers and `gophership status` prints. Plain data; a field is never renamed. */
 
 import type { Readiness } from '../admin/admin-server.ts'
+import type { CompactorStatus } from '../compactor/compactor-status.ts'
 import type { ThreadStatus } from '../core/thread-supervisor.ts'
 import type { PressureStatus } from '../pressure/pressure-status.ts'
 import type { VaultWriterStatus } from '../vault/vault-writer.ts'
@@ -33,6 +34,8 @@ export interface StatusDocument {
     readonly vault: VaultWriterStatus
   } | null
   readonly processor: ProcessorStatusDocument | null
+  /** What is owed and how it is repaid; null without the role, or while the thread does not answer. */
+  readonly compactor: CompactorStatus | null
   /** Null where nothing is processed and no producer comes in. */
   readonly pressure: PressureStatus | null
 }

@@ -13,11 +13,11 @@ export function brokenRules(config: Config): ConfigProblem[] {
     problems.push({ source: 'options together', path, message })
 
   if (config.roles.length === 0) broken('roles', 'expected at least one role, found none')
-  const needsKafka = config.roles.some((role) => role === 'ingress' || role === 'processor')
+  const needsKafka = config.roles.some((role) => ['ingress', 'processor', 'compactor'].includes(role))
   if (needsKafka && config.kafka.bootstrapServers.length === 0 && !config.roles.includes('broker')) {
     broken(
       'roles',
-      'ingress and processor need a Kafka: name a cluster in kafka.bootstrapServers, or add the role broker',
+      'ingress, processor and compactor need a Kafka: name a cluster in kafka.bootstrapServers, or add the role broker',
     )
   }
   if (config.roles.includes('admin') && !isLoopbackHost(config.admin.host)) {

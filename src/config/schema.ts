@@ -30,7 +30,7 @@ const port = (value: number, description: string) => quantity('port', [0, 65_535
 const group = <Shape extends z.ZodRawShape>(shape: Shape) => z.strictObject(shape).prefault({} as never)
 
 /** The parts of GopherShip that one process may run. */
-export const ROLES = ['broker', 'ingress', 'processor', 'admin'] as const
+export const ROLES = ['broker', 'ingress', 'processor', 'compactor', 'admin'] as const
 export type Role = (typeof ROLES)[number]
 
 type SensorNames =
@@ -311,7 +311,7 @@ export const configSchema = z.strictObject({
       eventLoopDelayMs: 200,
       eventLoopUtilization: 98,
       residentMemory: 80,
-      stallCpu: 90,
+      stallCpu: 120,
       stallMemory: 10,
       stallIo: 60,
     }),
@@ -325,7 +325,7 @@ export const configSchema = z.strictObject({
       eventLoopDelayMs: 1_000,
       eventLoopUtilization: 102,
       residentMemory: 92,
-      stallCpu: 110,
+      stallCpu: 150,
       stallMemory: 40,
       stallIo: 95,
     }),

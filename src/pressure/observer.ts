@@ -48,8 +48,8 @@ export interface ObserverOptions {
   readonly lookIntervalMs: number
   readonly look: () => Promise<PressureLook>
   readonly orders: () => StandingOrders
-  /** Told of every decision, after it was published. */
-  readonly onDecision?: (decision: Decision, input: DecisionInput) => void
+  /** Told of every look and its decision, after it was published. */
+  readonly onDecision?: (decision: Decision, taken: WorkTaken) => void
 }
 
 /** Time between two looks while nothing waits and nothing arrives. */
@@ -156,6 +156,7 @@ export class PressureObserver {
       const { work, backlogRecordCount, workerCount, lag } = taken
       const orders = this.#options.orders()
       this.#decide({ readings: { ...readings, ...lag }, work, backlogRecordCount, workerCount, orders })
+      this.#options.onDecision?.(this.#decision, taken)
     } catch (error) {
       this.#metrics.looksMissed.inc()
       this.#options.diagnostics.debug({ error }, 'the sensors could not be looked at this time')
@@ -171,7 +172,7 @@ export class PressureObserver {
   }
 
   #decide(input: DecisionInput): void {
-    const { decision: options, ambient, diagnostics, onDecision } = this.#options
+    const { decision: options, ambient, diagnostics } = this.#options
     const orders = this.#options.orders()
     const before = this.#decision
     const { state, decision } = decide(this.#state, { ...input, orders }, this.#now(), options)
@@ -196,7 +197,6 @@ export class PressureObserver {
       const facts = { tier, from: before.tier, cause, driver, because: decision.tierText }
       diagnostics.info(facts, 'the tier has changed')
     }
-    onDecision?.(decision, this.#input)
   }
 
   #now(): Instant {

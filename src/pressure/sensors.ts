@@ -92,12 +92,13 @@ export const SENSORS = {
     hard: 0.92,
     help: 'Resident memory of the process against the memory limit it runs under.',
   },
-  // Out of reach as well: waiting for a processor that others use makes work slow, and the planner sees that in its costs.
+  // Both out of reach: on a busy machine something waits for a processor all the time. That makes work slow, which the planner
+  // sees in its costs; to shed for it alone would thin out records that are not even late.
   stallCpu: {
     family: 'strain',
     unit: '%',
-    soft: 90,
-    hard: 110,
+    soft: 120,
+    hard: 150,
     help: 'Share of the last 10 s in which something waited for a processor (PSI some avg10).',
   },
   stallMemory: {

@@ -37,6 +37,8 @@ export interface WorkTaken {
    * that has all of it works alone.
    */
   readonly workerCount: number
+  /** Partitions in which records wait. */
+  readonly waitingPartitionCount: number
   readonly lag: ReturnType<LagSensor['read']>
 }
 
@@ -66,6 +68,7 @@ export class WorkMeter {
 
     let arrivedRecordCount = 0
     let longestBacklog = 0
+    let waitingPartitionCount = 0
     for (const { partitions } of workers) {
       let backlog = 0
       for (const { topic, partition, position, highWatermark: heard, reachedTimestampMs } of partitions) {
@@ -75,6 +78,7 @@ export class WorkMeter {
         if (highWatermark < 0) continue
         arrivedRecordCount += known === undefined ? 0 : Math.max(0, highWatermark - known.highWatermark)
         backlog += Math.max(0, highWatermark - position)
+        if (highWatermark > position) waitingPartitionCount += 1
         this.#ends.set(key, { highWatermark, position, seenMs: nowMs })
         this.#lag.observe(key, { position, highWatermark, timestampMs: reachedTimestampMs })
       }
@@ -86,6 +90,7 @@ export class WorkMeter {
       work: { elapsedMs, arrivedRecordCount, done },
       backlogRecordCount,
       workerCount: Math.max(1, Math.min(sharing, workers.length)),
+      waitingPartitionCount,
       lag: this.#lag.read(),
     }
   }

@@ -18,7 +18,7 @@ function problemsOf(sources: ConfigSources) {
 test('nothing configured is a running configuration: the embedded broker, all roles, everything on loopback', () => {
   const { config, warnings } = loadConfig({})
 
-  expect(config.roles).toEqual(['broker', 'ingress', 'processor', 'admin'])
+  expect(config.roles).toEqual(['broker', 'ingress', 'processor', 'compactor', 'admin'])
   expect([config.broker.host, config.ingress.host, config.admin.host]).toEqual([
     '127.0.0.1',
     '127.0.0.1',

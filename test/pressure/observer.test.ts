@@ -67,6 +67,7 @@ function bench(decision: Partial<DecisionOptions> = {}): Bench {
           work: { elapsedMs: 250, arrivedRecordCount: made.arrivedRecordCount, done: [] },
           backlogRecordCount: 0,
           workerCount: 1,
+          waitingPartitionCount: 0,
           lag: { ...CALM, lagSeconds },
         },
       }
