@@ -368,6 +368,19 @@ describe('what fails', () => {
 })
 
 describe('two of them', () => {
+  test('a successor pays nothing before it has read what was settled before', async () => {
+    await world.produce(60)
+    await world.owe(debtOf(0, 59))
+    const first = await world.startCompactor({ config: { rateRecords: 10 } })
+    await eventually('some of it is settled', () => first.compactor.status().settledRecordCount >= 10)
+    await first.stop()
+
+    await world.startCompactor({ ledgerDelayMs: 400 })
+    await world.untilPaid()
+
+    expect(await world.outputs()).toEqual(new Map(onceEach(0, 59)))
+  })
+
   test('share the partitions, and one takes over what the other leaves', async () => {
     await world.produce(5_000)
     await world.produce(5_000, 1)

@@ -10,6 +10,7 @@ import { asPartitionId } from '../../src/core/brands.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { systemRandom } from '../../src/core/random.ts'
 import { SourceTopics } from '../../src/enrichment/source-topics.ts'
+import type { ClusterRequestOptions, KafkaClusterParameters, RequestTarget } from '../../src/kafka/cluster.ts'
 import { KafkaCluster } from '../../src/kafka/cluster.ts'
 import { Producer } from '../../src/kafka/producer.ts'
 import { TopicReader } from '../../src/kafka/topic-reader.ts'
@@ -29,6 +30,7 @@ import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { compileTopology } from '../../src/topology/compile.ts'
 import { parseTopology } from '../../src/topology/declaration.ts'
 import { DEFAULT_STREAM_TOPICS } from '../../src/vault/stream-topics.ts'
+import type { AnyApi, RequestInputOf, ResponseOf } from '../../src/wire/api.ts'
 import type { TestBroker, TestBrokerOptions } from '../support/broker.ts'
 import { startTestBroker } from '../support/broker.ts'
 import { eventually } from '../support/eventually.ts'
@@ -74,6 +76,8 @@ export interface World {
 export interface CompactorChanges
   extends Partial<Omit<CompactorOptions, 'config' | 'cluster' | 'metrics' | 'topics' | 'topology'>> {
   readonly config?: Partial<Config['compactor']>
+  /** What the ledger's topic tells comes so much later. */
+  readonly ledgerDelayMs?: number
 }
 
 export interface RunningCompactor {
@@ -131,22 +135,47 @@ export async function openWorld({
 }
 
 export function connectTo(address: string): KafkaCluster {
-  return new KafkaCluster({
-    bootstrapServers: [address],
-    clientId: 'test',
-    clock: systemClock,
-    random: systemRandom,
-    diagnostics: silentDiagnostics,
-    options: { backoff: { initialMs: 5, maxMs: 100 } },
-  })
+  return new KafkaCluster(parametersOf(address))
+}
+
+const parametersOf = (address: string): KafkaClusterParameters => ({
+  bootstrapServers: [address],
+  clientId: 'test',
+  clock: systemClock,
+  random: systemRandom,
+  diagnostics: silentDiagnostics,
+  options: { backoff: { initialMs: 5, maxMs: 100 } },
+})
+
+/** A cluster whose ledger is read late. */
+class LateLedgerCluster extends KafkaCluster {
+  readonly #delayMs: number
+
+  constructor(address: string, delayMs: number) {
+    super(parametersOf(address))
+    this.#delayMs = delayMs
+  }
+
+  override async request<A extends AnyApi>(
+    api: A,
+    value: RequestInputOf<A>,
+    target: RequestTarget,
+    options?: ClusterRequestOptions,
+  ): Promise<ResponseOf<A>> {
+    const { topics = [] } = value as { topics?: readonly { topic?: string }[] }
+    const isLedger = api.name === 'Fetch' && topics.some(({ topic }) => topic === LEDGER_TOPIC)
+    if (isLedger) await systemClock.sleep(this.#delayMs)
+    return super.request(api, value, target, options)
+  }
 }
 
 async function startCompactor(
   address: string,
   ambientBuffer: SharedArrayBuffer,
-  { config, ...changes }: CompactorChanges,
+  { config, ledgerDelayMs, ...changes }: CompactorChanges,
 ): Promise<RunningCompactor> {
-  const cluster = connectTo(address)
+  const cluster =
+    ledgerDelayMs === undefined ? connectTo(address) : new LateLedgerCluster(address, ledgerDelayMs)
   await cluster.connect()
   const metrics = new Registry()
   const compactor = Compactor.start({
