@@ -21,7 +21,6 @@ function worker(partitions: { topic: string; lagRecords: number; lagSeconds: num
       work: { full: NOTHING, partial: NOTHING, passthrough: NOTHING },
       upstreamAckMs: null,
       tier: 'full',
-      eventLoop: { delayMs: null, utilization: 0 },
       partitions: partitions.map((p, partition) => ({ ...counts, ...p, partition })),
     },
   }
