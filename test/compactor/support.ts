@@ -169,7 +169,8 @@ class LateLedgerCluster extends KafkaCluster {
   }
 }
 
-async function startCompactor(
+/** A compactor for a broker of which only the address is known: the same in a process of its own. */
+export async function startCompactor(
   address: string,
   ambientBuffer: SharedArrayBuffer,
   { config, ledgerDelayMs, ...changes }: CompactorChanges,
