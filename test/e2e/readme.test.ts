@@ -45,8 +45,9 @@ describe('the tour in the README', () => {
   it('runs word for word and shows what it says', async () => {
     const readme = await readFile(`${ROOT}/README.md`, 'utf8')
     const blocks = [...readme.matchAll(TOUR_BLOCK)].map((match) => match[1] ?? '')
-    expect(blocks).toHaveLength(5)
-    const [send, vault, enriched, produce, look] = blocks as [string, string, string, string, string]
+    expect(blocks).toHaveLength(8)
+    const [send = '', vault = '', enriched = '', produce = '', look = '', shed = '', debt = '', repay = ''] =
+      blocks
 
     expect(JSON.parse(run(send))).toMatchObject({ topic: 'raw-vault.demo', records: 2, bytes: 204 })
     const lines = run(vault).trim().split('\n')
@@ -68,5 +69,13 @@ describe('the tour in the README', () => {
     expect(shown).toMatch(/demo +4 +0 +0\.0 +2 +0/)
     expect(shown).toContain('raw-vault.orders')
     expect(shown).toContain('density-tier')
-  })
+
+    run(shed)
+    const owed = await eventually('the debt of two records', () => {
+      const text = run(debt)
+      return text.includes('raw-vault.demo') && text
+    })
+    expect(owed).toMatch(/ 2 +passthrough +green emergency/)
+    expect(run(repay)).toContain('clean: every record has exactly one outcome; 6 at full density')
+  }, 60_000)
 })
