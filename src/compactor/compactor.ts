@@ -14,7 +14,6 @@
  */
 
 import type { Registry } from 'prom-client'
-import { IdleWindows } from '../config/idle-windows.ts'
 import type { Config } from '../config/schema.ts'
 import { asOffset, type Offset, type PartitionId } from '../core/brands.ts'
 import type { Clock } from '../core/clock.ts'
@@ -30,27 +29,28 @@ import { kafkaErrorCodeOf } from '../kafka/kafka-errors.ts'
 import { TransactionalProducer } from '../kafka/transactional-producer.ts'
 import type { DebtPartition } from '../ledger/debt-entry.ts'
 import { partitionKey } from '../ledger/debt-entry.ts'
-import { totalsOf } from '../ledger/debt-order.ts'
 import { ensureLedgerTopic } from '../ledger/ledger-topic.ts'
 import type { AmbientReader } from '../pressure/ambient-status.ts'
-import type { ControlState } from '../pressure/control-record.ts'
 import { ControlTopic } from '../pressure/control-topic.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
+import { RateLimitedDiagnostics } from '../telemetry/rate-limited.ts'
 import type { CompiledTopology } from '../topology/compile.ts'
 import { createEnricher, type Enricher } from '../topology/enricher.ts'
 import { KAFKA_ERROR } from '../wire/error-codes.ts'
 import { ChunkPayer } from './chunk-payer.ts'
 import { type CompactorMetrics, openCompactorMetrics } from './compactor-metrics.ts'
-import type { CompactorState, CompactorStatus, OldestDebt } from './compactor-status.ts'
+import type { CompactorStatus } from './compactor-status.ts'
 import { deadlineFor } from './debt-deadline.ts'
 import { FailingPartitions, pickDebt, type QueuedDebt, queueDebt } from './debt-queue.ts'
+import { describeCompactor } from './describe-compactor.ts'
 import { LedgerView } from './ledger-view.ts'
 import { NowOrder } from './now-order.ts'
 import { OwnedPartition } from './owned-partition.ts'
-import { type PayPermit, permitFor, SteadyGreen } from './pay-permit.ts'
-import { PayProgress, remainingMs } from './pay-progress.ts'
-import { problemsOf } from './problems.ts'
-import { RateBudget } from './rate-budget.ts'
+import type { PayPermit } from './pay-permit.ts'
+import { PayProgress } from './pay-progress.ts'
+import { PaySchedule } from './pay-schedule.ts'
+import type { RateBudget } from './rate-budget.ts'
+import { VaultKeeper } from './vault-keeper.ts'
 import { VaultLook } from './vault-look.ts'
 import { VaultRangeReader } from './vault-range-reader.ts'
 
@@ -103,10 +103,7 @@ interface Payable {
 export class Compactor {
   readonly #options: CompactorOptions
   readonly #enricher: Enricher
-  readonly #windows: IdleWindows
-  readonly #budget: RateBudget
-  readonly #urgentBudget: RateBudget
-  readonly #green = new SteadyGreen()
+  readonly #schedule: PaySchedule
   readonly #order = new NowOrder()
   readonly #progress = new PayProgress()
   readonly #failing: FailingPartitions
@@ -115,8 +112,10 @@ export class Compactor {
   readonly #producer: TransactionalProducer
   readonly #reader: VaultRangeReader
   readonly #payer: ChunkPayer
+  readonly #keeper: VaultKeeper
   readonly #group: GroupMember
   readonly #metrics: CompactorMetrics
+  readonly #told: RateLimitedDiagnostics
   readonly #encoders = new EncoderPool({
     bytesInitial: 64 * 1024,
     bytesMax: DERIVED_BATCH_BYTES_MAX,
@@ -150,9 +149,7 @@ export class Compactor {
     const { cluster, clock, diagnostics, groupId, groupInstanceId, topics, config } = options
     this.#options = options
     this.#enricher = createEnricher(options.topology)
-    this.#windows = new IdleWindows(config.idleWindows, config.timeZone)
-    this.#budget = new RateBudget({ recordCount: config.rateRecords, bytes: config.rateBytes }, clock)
-    this.#urgentBudget = new RateBudget({ recordCount: config.urgentRateRecords, bytes: 0 }, clock)
+    this.#schedule = new PaySchedule(config, { clock, ambient: options.ambient })
     this.#failing = new FailingPartitions(clock)
     this.#vault = new VaultLook(cluster)
     this.#ledger = new LedgerView(cluster, { diagnostics })
@@ -177,6 +174,8 @@ export class Compactor {
       givingUp: this.#givingUp.signal,
     })
     this.#metrics = openCompactorMetrics(options.metrics, () => this.status())
+    this.#keeper = new VaultKeeper({ clock, diagnostics, payer: this.#payer, metrics: this.#metrics })
+    this.#told = new RateLimitedDiagnostics(diagnostics, { clock })
   }
 
   /** Begins: joins the group once the ledger and the orders are known; `status` says how far it is. */
@@ -187,49 +186,22 @@ export class Compactor {
   }
 
   status(): CompactorStatus {
-    const { clock } = this.#options
-    const books = [...this.#payables.values()].map(({ owned }) => owned.books())
-    const entries = books.flat()
-    const open = totalsOf(entries, 'open')
-    const lost = totalsOf(entries, 'lost')
-    const urgent = totalsOf(
-      this.#queue.filter(({ isUrgent }) => isUrgent).map(({ entry }) => entry),
-      'open',
-    )
-    const failing = this.#failing.list()
-    const recordsPerSecond = this.#progress.ratePerSecond(clock.monotonicMs())
-    const state = this.#state(open.entryCount)
-    const isFailing = state === 'waiting' && this.#permit.reason === 'none'
-    const permit = state === 'idle' ? NOT_YET : this.#permit
-    const deadlineMs = this.#queue[0]?.deadlineMs ?? Number.POSITIVE_INFINITY
-    const { state: memberState } = this.#group.status()
-    return {
-      state,
-      reason: isFailing ? 'failing' : permit.reason,
-      explanation: isFailing ? 'what is owed could not be paid and is tried again' : permit.explanation,
-      endsMs: permit.endsMs,
-      isMember: memberState === 'stable' || memberState === 'revoking',
-      partitionCount: this.#payables.size,
-      open,
-      urgent,
-      lost,
-      oldest: this.#oldest(),
-      recordsPerSecond,
-      remainingMs: remainingMs(open.recordCount, recordsPerSecond),
-      current: this.#describeCurrent(),
-      deadlineMs: Number.isFinite(deadlineMs) ? deadlineMs : null,
+    const { state } = this.#group.status()
+    const entry = this.#current?.entry
+    return describeCompactor({
+      isMember: state === 'stable' || state === 'revoking',
+      isAssigned: this.#isAssigned,
+      isPaused: this.#isPaused,
+      books: [...this.#payables.values()].map(({ owned }) => owned.books()),
+      queue: this.#queue,
+      permit: this.#permit,
+      current: entry === undefined ? null : { entry, position: this.#payer.position },
+      recordsPerSecond: this.#progress.ratePerSecond(this.#options.clock.monotonicMs()),
       settledRecordCount: this.#settledRecordCount,
-      failing,
-      problems: problemsOf({
-        lost,
-        urgent,
-        reason: this.#permit.reason,
-        mayPayUrgent: this.#permit.urgent,
-        failing,
-        foreignTopologies: this.#foreignTopologies(),
-        unreadableCount: this.#ledger.unreadableCount,
-      }),
-    }
+      failing: this.#failing.list(),
+      foreignTopologies: this.#foreignTopologies(),
+      unreadableCount: this.#ledger.unreadableCount,
+    })
   }
 
   /** Settles what the batch under way completes, and leaves the group. */
@@ -313,11 +285,11 @@ export class Compactor {
     this.#isUrgent = this.#queue.some(({ isUrgent }) => isUrgent)
     this.#permit = this.#permitNow()
     const debt = this.#isLeaving ? null : pickDebt(this.#queue, this.#permit, this.#failing)
-    const budget = debt === null ? this.#budget : this.#budgetFor(debt)
     if (debt === null) {
       this.#hold()
       return false
     }
+    const budget = this.#schedule.budgetFor(this.#permit, debt)
     this.#current = debt
     this.#progress.begin(this.#options.clock.monotonicMs())
     const waitMs = budget.waitMs()
@@ -377,31 +349,9 @@ export class Compactor {
     return isOnlyOrdered ? asOffset(Math.min(entry.last, this.#order.lastOf(entry))) : entry.last
   }
 
-  /** Urgent debt that nothing else allows has a rate of its own. */
-  #budgetFor({ isOrdered }: QueuedDebt): RateBudget {
-    return this.#permit.all || (this.#permit.ordered && isOrdered) ? this.#budget : this.#urgentBudget
-  }
-
   #permitNow(): PayPermit {
-    const { ambient, clock, config } = this.#options
-    const { zone, driver, cause } = ambient.read()
-    const { isIdle, opensMs } = this.#windows.at(clock.wallMs())
-    const isPaused = this.#orders().isPaused
-    return permitFor(
-      {
-        isEmergency: ambient.isEmergency,
-        isPaused,
-        zone,
-        driver: driver ?? cause,
-        greenMs: this.#green.observe(zone, clock.monotonicMs()),
-        steadyMs: config.steadyMs,
-        isIdleHour: isIdle,
-        idleFromMs: opensMs,
-        isOrdered: this.#isOrdered,
-        isUrgent: this.#isUrgent,
-      },
-      clock.wallMs(),
-    )
+    const [isPaused, isOrdered, isUrgent] = [this.#isPaused, this.#isOrdered, this.#isUrgent]
+    return this.#schedule.permit({ isPaused, isOrdered, isUrgent })
   }
 
   #queueNow(): QueuedDebt[] {
@@ -422,13 +372,13 @@ export class Compactor {
     )
   }
 
-  #orders(): ControlState['compactor'] {
-    return (this.#control as ControlTopic).current().compactor
+  get #isPaused(): boolean {
+    return this.#control?.current().compactor.isPaused ?? false
   }
 
   /** Takes a new order to pay now: the debt that it is about may be in the ledger and not yet in our view of it. */
   async #followOrder(): Promise<void> {
-    const requestedMs = this.#orders().now?.requestedMs ?? null
+    const requestedMs = this.#control?.current().compactor.now?.requestedMs ?? null
     if (requestedMs !== this.#orderedMs) {
       if (requestedMs !== null) await this.#ledger.catchUp({ signal: this.#stopping.signal })
       this.#orderedMs = requestedMs
@@ -445,39 +395,14 @@ export class Compactor {
     if (booked.length > 0) await this.#vault.refresh(booked.map(({ owned }) => owned.partition))
     this.#vaultLookedMs = clock.monotonicMs()
     for (const { owned } of booked) {
-      const start = this.#vault.startOf(owned.partition)
-      if (start === null || start <= 0 || this.#failing.isResting(owned.partition)) continue
+      if (this.#isLeaving || this.#failing.isResting(owned.partition)) continue
       try {
-        await this.#bookLoss(owned, start)
-        await this.#forget(owned, start)
+        await this.#keeper.keep(owned, this.#vault.startOf(owned.partition) ?? 0)
       } catch (error) {
         if (this.#stopping.signal.aborted) return
         this.#onFailure(owned.partition, error)
       }
     }
-  }
-
-  /** Debt whose bytes are gone is lost, and nobody may overlook it. */
-  async #bookLoss(owned: OwnedPartition, start: number): Promise<void> {
-    const range = { first: asOffset(0), last: asOffset(start - 1) }
-    const gone = owned.openWithin(range)
-    if (gone.length === 0) return
-    await this.#payer.book(owned, owned.lose(range, this.#options.clock.wallMs()), asOffset(start))
-    const recordCount = gone.reduce((sum, entry) => sum + entry.recordCount, 0)
-    this.#metrics.addLost(owned.stream, recordCount)
-    for (const { topology, topic, partition, first, last, recordCount: records, tier } of gone) {
-      this.#options.diagnostics.error(
-        { topology, topic, partition, first, last, recordCount: records, tier, logStartOffset: start },
-        'debt is lost: the vault deleted its bytes before it was paid',
-      )
-    }
-  }
-
-  async #forget(owned: OwnedPartition, start: number): Promise<void> {
-    const booking = owned.forget(asOffset(start))
-    if (booking === null) return
-    await this.#payer.book(owned, booking, owned.progress < 0 ? asOffset(start) : owned.progress)
-    this.#metrics.addForgotten(booking.records.length)
   }
 
   /** What failed rests and is tried again; a producer that is finished ends the compactor. */
@@ -486,7 +411,7 @@ export class Compactor {
     this.#metrics.addFailure()
     const { diagnostics } = this.#options
     if (partition === null) {
-      diagnostics.warn({ error }, 'the vault or the ledger cannot be looked at; it is tried again')
+      this.#told.warn('look', { error }, 'the vault or the ledger cannot be looked at; it is tried again')
       return
     }
     const { topic, partition: id } = partition
@@ -573,26 +498,6 @@ export class Compactor {
     const timer = this.#options.clock.after(ms, woken.resolve)
     await woken.promise
     timer.cancel()
-  }
-
-  #state(openEntryCount: number): CompactorState {
-    if (this.#control === null || !this.#isAssigned) return 'starting'
-    if (this.#orders().isPaused) return 'paused'
-    if (openEntryCount === 0) return 'idle'
-    return this.#current === null ? 'waiting' : 'paying'
-  }
-
-  #describeCurrent(): CompactorStatus['current'] {
-    if (this.#current === null) return null
-    const { topic, partition, first, last, tier } = this.#current.entry
-    return { topic, partition, first, last, position: Math.max(first, this.#payer.position), tier }
-  }
-
-  #oldest(): OldestDebt[] {
-    return [...this.#payables.values()].flatMap(({ owned }) => {
-      const open = owned.books().find(({ state }) => state === 'open')
-      return open === undefined ? [] : [{ topic: open.topic, partition: open.partition, first: open.first }]
-    })
   }
 
   #foreignTopologies(): string[] {

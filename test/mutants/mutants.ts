@@ -124,8 +124,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'debt whose bytes are gone is left in the books as owed',
-    file: 'src/compactor/compactor.ts',
-    find: '        await this.#bookLoss(owned, start)\n',
+    file: 'src/compactor/vault-keeper.ts',
+    find: '    await this.#bookLoss(owned, logStartOffset)\n',
     replace: '',
     tests: ['test/compactor/compactor.test.ts'],
   },
