@@ -25,6 +25,7 @@ export interface CompiledStage {
   readonly tiers: readonly StagedTier[]
   /** As declared, after the stage's schema has checked them. */
   readonly options: Readonly<Record<string, unknown>>
+  readonly definition: AnyStageDefinition
   /** A fresh step with its own state. */
   create(): Stage
 }
@@ -79,6 +80,7 @@ export function compileTopology(
       summary: definition.summary,
       tiers: step.tiers,
       options: (checkedOptions ?? {}) as Readonly<Record<string, unknown>>,
+      definition,
       create,
     })
   }

@@ -11,6 +11,8 @@ import type { Density } from './declaration.ts'
 import { decodeLine } from './decode-line.ts'
 import { EventDraft } from './event-draft.ts'
 import { EventWriter } from './event-writer.ts'
+import type { PartialLine } from './partial-line.ts'
+import { DECLINED, partialLineOf } from './partial-line.ts'
 import type { Stage } from './stage.ts'
 
 /** Why a record has no event. Every reason is one of these, for ever. */
@@ -44,8 +46,11 @@ export class Enricher {
   readonly #stages: Readonly<Record<Density, readonly RunningStage[]>>
   readonly #draft = new EventDraft()
   readonly #writer = new EventWriter()
+  /** The short way to partial density; null when the topology's partial tier has work of its own to do. */
+  readonly #partialLine: PartialLine | null
 
   constructor(topology: CompiledTopology) {
+    this.#partialLine = partialLineOf(topology, this.#writer)
     // A stage that belongs to both tiers is one stage with one state.
     const running = new Map(
       topology.stages.map((stage) => [stage, { name: stage.name, run: stage.create() }]),
@@ -84,6 +89,10 @@ export class Enricher {
       draft.reset('', contentType, recordTimestampMs)
       draft.body = null
     } else {
+      if (density === 'partial' && this.#partialLine !== null) {
+        const lineBytes = this.#partialLine.write(bytes, valueStart, valueEnd, recordTimestampMs, offset)
+        if (lineBytes !== DECLINED) return lineBytes > EVENT_BYTES_MAX ? tooLarge(lineBytes) : lineBytes
+      }
       const line = decodeLine(bytes, valueStart, valueEnd)
       if (line === null) {
         return { reason: 'invalid-utf8', stage: 'decode', message: 'the value is not UTF-8 text' }

@@ -13,6 +13,7 @@ import type { Density } from './declaration.ts'
 import { DENSITIES } from './declaration.ts'
 import type { EventDraft } from './event-draft.ts'
 import { ESCAPE_SLACK_BYTES, ESCAPED_BYTES_MAX } from './line-escaper.ts'
+import { FRACTION_DIGITS_MAX } from './time/found-time.ts'
 import { INSTANT_BYTES_MAX, InstantWriter } from './time/instant-writer.ts'
 
 /** The latest time that RFC 3339's four-digit year can say. */
@@ -65,6 +66,7 @@ export class EventWriter {
   #observedAt = -1
   #levelAt = -1
   #level: LevelBytes = NO_LEVEL
+  #bodyAt = 0
 
   readonly #levels = new Map<string, { readonly number: number | null; readonly bytes: LevelBytes }>()
 
@@ -76,6 +78,14 @@ export class EventWriter {
   /** The same bytes, for a `LineEscaper`. */
   get view(): DataView {
     return this.#view
+  }
+
+  /**
+   * Where the body of the last event started: the next one's mostly does so too. From here on the buffer may be written
+   * to before the head is; before it stand the constant parts that are still good.
+   */
+  get bodyAt(): number {
+    return this.#bodyAt
   }
 
   /** Sets the partition whose records come next. Cheap when it is the one from before. */
@@ -125,7 +135,7 @@ export class EventWriter {
 
   /** Makes room for an event whose body is a line of that many bytes; where to write the line is up to the caller. */
   reserveLine(lineBytes: number): void {
-    const bytes = lineBytes * ESCAPED_BYTES_MAX + ESCAPE_SLACK_BYTES
+    const bytes = this.#bodyAt + lineBytes * ESCAPED_BYTES_MAX + ESCAPE_SLACK_BYTES
     if (bytes > this.#room()) this.#reserve(bytes)
   }
 
@@ -149,13 +159,26 @@ export class EventWriter {
     return end + 1
   }
 
+  /** Where the body will start, when the timestamp stands at `timeAt` and the rest of the head is this. */
+  headEndOf(
+    timeAt: number,
+    seconds: number,
+    fraction: string,
+    recordTimestampMs: number,
+    level: LevelBytes,
+  ): number {
+    const timeBytes = Number.isNaN(seconds) ? NULL.length : quotedInstantBytes(fraction.length)
+    const observedBytes = isObserved(recordTimestampMs) ? quotedInstantBytes(3) : NULL.length
+    return timeAt + timeBytes + OBSERVED.length + observedBytes + level.length
+  }
+
   /** Writes what stands between the timestamp and the body. The index behind it, where the body starts. */
   writeRestOfHead(observedAt: number, recordTimestampMs: number, level: LevelBytes): number {
     const buffer = this.#buffer
     if (observedAt !== this.#observedAt) put(OBSERVED, buffer, observedAt)
     this.#observedAt = observedAt
     let at = observedAt + OBSERVED.length
-    if (recordTimestampMs >= 0 && recordTimestampMs <= OBSERVED_MS_MAX) {
+    if (isObserved(recordTimestampMs)) {
       buffer[at] = QUOTE
       at = this.#arrivalTimes.writeMs(buffer, at + 1, recordTimestampMs)
       buffer[at] = QUOTE
@@ -166,7 +189,8 @@ export class EventWriter {
     if (at !== this.#levelAt || level !== this.#level) put(level, buffer, at)
     this.#levelAt = at
     this.#level = level
-    return at + level.length
+    this.#bodyAt = at + level.length
+    return this.#bodyAt
   }
 
   /** Ends an event whose body is a line, written up to `at` without its closing quote. The event's size. */
@@ -215,6 +239,15 @@ export class EventWriter {
     this.#observedAt = -1
     this.#levelAt = -1
   }
+}
+
+function isObserved(recordTimestampMs: number): boolean {
+  return recordTimestampMs >= 0 && recordTimestampMs <= OBSERVED_MS_MAX
+}
+
+/** Bytes of an instant in quotes, by the digits of its fraction. */
+function quotedInstantBytes(digits: number): number {
+  return INSTANT_BYTES_MAX - FRACTION_DIGITS_MAX + Math.max(3, digits) + 2
 }
 
 function levelBytes(text: string | null, number: number | null): LevelBytes {

@@ -169,6 +169,54 @@ const ROLE_OF_NAME: ReadonlyMap<string, number> = new Map(
 const NOT_KNOWN = -1
 const NAMES_REMEMBERED_MAX = 64
 
+/** A name's hash starts at 0; each byte makes it `hash * NAME_HASH_STEP + byte`, as a 32-bit integer. */
+export const NAME_HASH_STEP = 31
+
+const KNOWN_NAMES: readonly string[] = [...ROLE_OF_NAME.keys()]
+const KNOWN_ROLES: readonly number[] = [...ROLE_OF_NAME.values()]
+/** Slots of the table below: so many that names rarely meet. */
+const SLOT_MASK = 1023
+/** Hash to index in the lists, open addressing; an empty slot is `NOT_KNOWN`. */
+const SLOTS = new Int16Array(SLOT_MASK + 1).fill(NOT_KNOWN)
+for (const [index, name] of KNOWN_NAMES.entries()) {
+  let hash = 0
+  for (let at = 0; at < name.length; at += 1)
+    hash = (Math.imul(hash, NAME_HASH_STEP) + name.charCodeAt(at)) | 0
+  let slot = hash & SLOT_MASK
+  while (SLOTS[slot] !== NOT_KNOWN) slot = (slot + 1) & SLOT_MASK
+  SLOTS[slot] = index
+}
+
+/** Tells which well-known name stands at `bytes[at, end)`, as a number of its own; -1 for any other name. */
+export function knownNameAt(bytes: Uint8Array, at: number, end: number, hash: number): number {
+  for (let slot = hash & SLOT_MASK; ; slot = (slot + 1) & SLOT_MASK) {
+    const index = SLOTS[slot] as number
+    if (index === NOT_KNOWN || isNameAt(bytes, at, end, KNOWN_NAMES[index] as string)) return index
+  }
+}
+
+/** The name that `knownNameAt` gave that number. */
+export function knownName(known: number): string {
+  return KNOWN_NAMES[known] as string
+}
+
+/** The part that a well-known name plays. */
+export function roleOfKnown(known: number): number {
+  return (KNOWN_ROLES[known] as number) >> RANK_BITS
+}
+
+/** How good a name it is for its part: the lower the better. */
+export function rankOfKnown(known: number): number {
+  return (KNOWN_ROLES[known] as number) & RANK_MASK
+}
+
+function isNameAt(bytes: Uint8Array, at: number, end: number, name: string): boolean {
+  if (name.length !== end - at) return false
+  for (let index = 0; index < name.length; index += 1)
+    if (bytes[at + index] !== name.charCodeAt(index)) return false
+  return true
+}
+
 /** Names that mean a time or a level only when their value looks like one; a bare number under them says nothing. */
 const WEAK_NAMES: ReadonlySet<string> = new Set(['t', 'date', 'epoch', 's', 'at', 'priority'])
 

@@ -7,9 +7,9 @@
 
 import { z } from 'zod'
 import type { EventDraft } from '../event-draft.ts'
-import { isWeakName, ROLE } from '../field-roles.ts'
+import { ROLE } from '../field-roles.ts'
 import type { JsonValue } from '../json-value.ts'
-import type { SeverityScheme } from '../severity-number.ts'
+import { levelOfField } from '../level-field.ts'
 import { severityOf, severityOfWord } from '../severity-number.ts'
 import { defineStage } from '../stage.ts'
 
@@ -19,8 +19,8 @@ export const severityStage = defineStage({
   options: z.strictObject({}),
   create: () => (draft) => {
     const value = draft.foundFields.valueOf(ROLE.level)
-    if (value !== undefined) takeField(draft, value)
-    else if (draft.severityText === null && !draft.attributes.isUntouched) readPair(draft)
+    if (value !== undefined && takeField(draft, value)) return
+    if (value === undefined && draft.severityText === null && !draft.attributes.isUntouched) readPair(draft)
     if (draft.severityText === null || draft.severityNumber !== null) return
     const severity = severityOf(draft.severityText, draft.severityScheme)
     if (severity > 0) draft.severityNumber = severity
@@ -33,35 +33,16 @@ function readPair(draft: EventDraft): void {
   if (typeof level === 'string' && severityOfWord(level) > 0) draft.foundLevel(level, 'word')
 }
 
-function takeField(draft: EventDraft, value: JsonValue): void {
+/** True when the field is a level. */
+function takeField(draft: EventDraft, value: JsonValue): boolean {
+  if (typeof value !== 'string' && typeof value !== 'number') return false
   const { foundFields } = draft
-  if (typeof value !== 'string' && typeof value !== 'number') return
   const text = typeof value === 'string' ? value : `${value}`
-  if (text === '') return
-  const key = foundFields.keyOf(ROLE.level)
-  if (NUMBER_NAMES.has(key)) {
-    const number = Number(text)
-    if (!Number.isInteger(number) || number < 1 || number > 24) return
-    draft.severityNumber = number
-    foundFields.take(ROLE.level)
-    return
-  }
-  const scheme = schemeOf(draft, key, text)
-  const severity = severityOf(text, scheme)
-  if (severity === 0 && isWeakName(key)) return
-  draft.severityText = text
-  draft.severityScheme = scheme
-  if (severity > 0) draft.severityNumber = severity
+  const countsAsSyslog = draft.severityScheme === 'syslog' && draft.severityText === null
+  const found = levelOfField(foundFields.keyOf(ROLE.level), text, countsAsSyslog)
+  if (found === null) return false
+  if (found.text !== null) draft.severityText = found.text
+  if (found.number !== null) draft.severityNumber = found.number
   foundFields.take(ROLE.level)
-}
-
-/** OpenTelemetry's own number, when a line has it in place of a word. */
-const NUMBER_NAMES: ReadonlySet<string> = new Set(['severityNumber', 'severity_number', 'SeverityNumber'])
-
-/** Digits are pino's tens, except where the format is known to carry syslog's: journald and GELF. */
-function schemeOf(draft: EventDraft, key: string, text: string): SeverityScheme {
-  const first = text.charCodeAt(0)
-  if (first < 0x30 || first > 0x39) return 'word'
-  const isSyslog = key === 'PRIORITY' || (draft.severityScheme === 'syslog' && draft.severityText === null)
-  return isSyslog && text.length === 1 ? 'syslog' : 'tens'
+  return true
 }
