@@ -29,6 +29,9 @@ import { createPartitionsRoute } from './handlers/37-create-partitions.ts'
 import { deleteGroupsRoute } from './handlers/42-delete-groups.ts'
 import { incrementalAlterConfigsRoute } from './handlers/44-incremental-alter-configs.ts'
 import { describeClusterRoute } from './handlers/60-describe-cluster.ts'
+import { describeProducersRoute } from './handlers/61-describe-producers.ts'
+import { describeTransactionsRoute } from './handlers/65-describe-transactions.ts'
+import { listTransactionsRoute } from './handlers/66-list-transactions.ts'
 import type { Route } from './handlers/route.ts'
 
 /** KIP-848 (68, 69) is not offered: clients see that in ApiVersions and do without. */
@@ -62,6 +65,9 @@ export const ROUTES: readonly Route[] = [
   deleteGroupsRoute,
   incrementalAlterConfigsRoute,
   describeClusterRoute,
+  describeProducersRoute,
+  describeTransactionsRoute,
+  listTransactionsRoute,
 ]
 
 const byKey = new Map(ROUTES.map((route) => [route.apiKey, route]))

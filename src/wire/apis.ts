@@ -31,6 +31,9 @@ import { createPartitionsApi } from './37-create-partitions.ts'
 import { deleteGroupsApi } from './42-delete-groups.ts'
 import { incrementalAlterConfigsApi } from './44-incremental-alter-configs.ts'
 import { describeClusterApi } from './60-describe-cluster.ts'
+import { describeProducersApi } from './61-describe-producers.ts'
+import { describeTransactionsApi } from './65-describe-transactions.ts'
+import { listTransactionsApi } from './66-list-transactions.ts'
 import type { AnyApi } from './api.ts'
 
 /** All tables, in the order of their numbers. */
@@ -66,6 +69,9 @@ export const ALL_APIS: readonly AnyApi[] = [
   deleteGroupsApi,
   incrementalAlterConfigsApi,
   describeClusterApi,
+  describeProducersApi,
+  describeTransactionsApi,
+  listTransactionsApi,
 ]
 
 const byKey = new Map<number, AnyApi>(ALL_APIS.map((api) => [api.key, api]))

@@ -47,6 +47,9 @@ it.each([0, 1, 2, 3, 4])('lists what is offered in version %i', async (version) 
     42: [0, 2],
     44: [0, 1],
     60: [0, 1],
+    61: [0, 0],
+    65: [0, 0],
+    66: [0, 1],
   })
 })
 
