@@ -159,9 +159,9 @@ export class EventWriter {
     return end + 1
   }
 
-  /** Where the body will start, when the timestamp stands at `timeAt` and the rest of the head is this. */
-  headEndOf(
-    timeAt: number,
+  /** Where the body of an event with this head will start. */
+  bodyAtOf(
+    offset: number,
     seconds: number,
     fraction: string,
     recordTimestampMs: number,
@@ -169,7 +169,8 @@ export class EventWriter {
   ): number {
     const timeBytes = Number.isNaN(seconds) ? NULL.length : quotedInstantBytes(fraction.length)
     const observedBytes = isObserved(recordTimestampMs) ? quotedInstantBytes(3) : NULL.length
-    return timeAt + timeBytes + OBSERVED.length + observedBytes + level.length
+    const idBytes = this.#idStart.length + digitCount(offset) + TIMESTAMP.length
+    return idBytes + timeBytes + OBSERVED.length + observedBytes + level.length
   }
 
   /** Writes what stands between the timestamp and the body. The index behind it, where the body starts. */
@@ -259,11 +260,17 @@ function put(bytes: Uint8Array, target: Buffer, at: number): number {
   return at + bytes.length
 }
 
+function digitCount(value: number): number {
+  if (!(value <= SMALL_INTEGER_MAX)) return `${value}`.length
+  let count = 1
+  for (let rest = value; rest >= 10; rest = (rest / 10) | 0) count += 1
+  return count
+}
+
 /** Writes a whole number of 0 or more. The index behind it. */
 function writeDigits(target: Buffer, at: number, value: number): number {
   if (!(value <= SMALL_INTEGER_MAX)) return at + target.write(`${value}`, at, 'latin1')
-  let end = at + 1
-  for (let rest = value; rest >= 10; rest = (rest / 10) | 0) end += 1
+  const end = at + digitCount(value)
   let rest = value
   for (let index = end - 1; index >= at; index -= 1) {
     const tens = (rest / 10) | 0

@@ -210,6 +210,11 @@ export function rankOfKnown(known: number): number {
   return (KNOWN_ROLES[known] as number) & RANK_MASK
 }
 
+/** Every well-known name that plays one of these parts. */
+export function namesOfRoles(roles: readonly Role[]): string[] {
+  return KNOWN_NAMES.filter((_name, known) => roles.includes(roleOfKnown(known) as Role))
+}
+
 function isNameAt(bytes: Uint8Array, at: number, end: number, name: string): boolean {
   if (name.length !== end - at) return false
   for (let index = 0; index < name.length; index += 1)

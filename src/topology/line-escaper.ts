@@ -8,8 +8,9 @@
 export const ESCAPED_BYTES_MAX = 6
 /** Bytes that may be written behind the last one that counts. */
 export const ESCAPE_SLACK_BYTES = 8
-/** Quotes whose places are noted; a line with more is written all the same. */
-export const NOTED_QUOTES_MAX = 512
+/** Quotes whose places are noted; of a line with more than so many, only the last ones are. A power of two. */
+export const NOTED_QUOTES_MAX = 1024
+const NOTED_QUOTES_MASK = NOTED_QUOTES_MAX - 1
 
 const SPACE = 0x20
 const QUOTE = 0x22
@@ -30,7 +31,7 @@ for (const char of '"\\/bfnrtu') JSON_ESCAPES[char.charCodeAt(0)] = 1
 
 export class LineEscaper {
   /** Where the quotes stand in the source, but for those behind a backslash. */
-  readonly quotes = new Int32Array(NOTED_QUOTES_MAX + 2)
+  readonly quotes = new Int32Array(NOTED_QUOTES_MAX)
   quoteCount = 0
   /** Whether there is a backslash, and whether each stands before what may follow it in JSON. */
   hasBackslash = false
@@ -77,8 +78,8 @@ export class LineEscaper {
       to += clean
       if (source.getUint8(from) === QUOTE) {
         target.setUint16(to, 0x225c, true)
-        quotes[quoteCount] = from
-        if (quoteCount < NOTED_QUOTES_MAX) quoteCount += 1
+        quotes[quoteCount & NOTED_QUOTES_MASK] = from
+        quoteCount += 1
         from += 1
         to += 2
       } else {
@@ -92,8 +93,8 @@ export class LineEscaper {
       seen |= byte
       if (byte === QUOTE) {
         target.setUint16(to, 0x225c, true)
-        quotes[quoteCount] = from
-        if (quoteCount < NOTED_QUOTES_MAX) quoteCount += 1
+        quotes[quoteCount & NOTED_QUOTES_MASK] = from
+        quoteCount += 1
         to += 2
       } else if (byte === BACKSLASH || byte < SPACE) {
         const escaped = this.#writeSpecial(source, from, end, target, to)

@@ -13,6 +13,7 @@ import {
   knownName,
   knownNameAt,
   NAME_HASH_STEP,
+  namesOfRoles,
   ROLE,
   rankOfKnown,
   roleOfKnown,
@@ -70,7 +71,7 @@ export class JsonGlance {
     this.time.known = -1
     this.level.known = -1
     this.message.known = -1
-    if (noted.hasControl || !noted.isEscapedWell || noted.quoteCount >= NOTED_QUOTES_MAX) return false
+    if (noted.hasControl || !noted.isEscapedWell || noted.quoteCount > NOTED_QUOTES_MAX) return false
     const { quotes, quoteCount, hasBackslash } = noted
     if (bytes[start] !== OPEN_BRACE) return false
     let at = skipSpaces(bytes, start + 1)
@@ -157,6 +158,7 @@ export class JsonGlance {
 
   /** The field that the member of that name is, when no better name was seen; null for a name that does not matter. */
   #fieldOf(bytes: Buffer, at: number, end: number): GlancedField | null {
+    if (MAY_MATTER[slotOf(end - at, bytes[at] as number)] === 0) return null
     const known = knownNameAt(bytes, at, end, nameHash(bytes, at, end))
     if (known < 0) return null
     const role = roleOfKnown(known)
@@ -173,6 +175,15 @@ export class JsonGlance {
     field.kind = 'other'
     return field
   }
+}
+
+/** Which lengths and first letters the names have that matter here: most others are told apart by these two. */
+const MAY_MATTER = new Uint8Array(4096)
+for (const name of namesOfRoles([ROLE.time, ROLE.level, ROLE.message]))
+  MAY_MATTER[slotOf(name.length, name.charCodeAt(0))] = 1
+
+function slotOf(length: number, first: number): number {
+  return ((length << 7) ^ first) & 4095
 }
 
 /** A field as text, in the form in which time and level are read; null for what is neither text nor a number. */

@@ -103,11 +103,12 @@ export class PartialLine {
     } else if (!this.#readClf(bytes, clfAt)) {
       return DECLINED
     }
-    const timeAt = writer.writeId(offset)
-    const bodyAt = writer.headEndOf(timeAt, this.#seconds, this.#fraction, recordTimestampMs, level)
+    const bodyAt = writer.bodyAtOf(offset, this.#seconds, this.#fraction, recordTimestampMs, level)
     const buffer = writer.buffer
+    // The line goes to its place first: the head is written over where it was.
     if (bodyAt + 1 !== copiedAt) buffer.copyWithin(bodyAt + 1, copiedAt, copiedEnd)
-    writer.writeRestOfHead(writer.writeTime(timeAt, this.#seconds, this.#fraction), recordTimestampMs, level)
+    const timeEnd = writer.writeTime(writer.writeId(offset), this.#seconds, this.#fraction)
+    writer.writeRestOfHead(timeEnd, recordTimestampMs, level)
     buffer[bodyAt] = QUOTE
     return writer.endLine(copiedEnd + bodyAt + 1 - copiedAt, offset)
   }

@@ -49,8 +49,8 @@ function eventOf(
     2,
     2 + line.length,
     recordTimestampMs,
-    'raw-vault.s',
-    3,
+    `raw-vault.${'s'.repeat(offset % 60)}`,
+    offset % 3,
     offset,
     null,
     density,
@@ -63,7 +63,9 @@ function checkLine(line: Uint8Array): number {
   offset = (offset * 7 + 1) % 100_000_000
   const whole = eventOf(full, line, 'full')
   let foundCount = 0
-  for (const enricher of partials) {
+  for (const enricher of offset % 5 === 0 ? [createEnricher(shipped)] : partials) {
+    // Events of both densities are written over one another.
+    if (offset % 2 === 0) eventOf(enricher, line, 'full')
     const event = eventOf(enricher, line, 'partial')
     if (whole === null || event === null) {
       expect(event).toBe(whole)
