@@ -138,6 +138,19 @@ export class BatchEncoder {
     this.#write(timestampMs, source, keyStart, keyEnd, source, valueStart, valueEnd, headers)
   }
 
+  /** As `appendRange`, with the first `valueBytes` bytes of another buffer as the value. */
+  appendValue(
+    timestampMs: number,
+    keySource: Buffer,
+    keyStart: number,
+    keyEnd: number,
+    value: Buffer,
+    valueBytes: number,
+    headers: EncodedHeaders = NO_HEADERS,
+  ): void {
+    this.#write(timestampMs, keySource, keyStart, keyEnd, value, 0, valueBytes, headers)
+  }
+
   /**
    * Appends a record whose value is `text` in UTF-8, written straight into the batch; the key lies in `source` (start -1
    * for none). Throws as `append`.

@@ -133,7 +133,7 @@ export class PartitionEnricher {
   #enrichRecord(density: EnrichDensity): 'event' | 'dead-letter' | 'nothing' {
     const { enricher, vaultTopic, partition, batchBytesTarget } = this.#options
     const cursor = this.#cursor
-    const result = enricher.enrichToJson(
+    const result = enricher.enrich(
       cursor.bytes,
       cursor.valueStart,
       cursor.valueEnd,
@@ -144,27 +144,32 @@ export class PartitionEnricher {
       this.#contentTypes.read(cursor),
       density,
     )
-    if (typeof result !== 'string') {
+    if (typeof result !== 'number') {
       if (density === 'partial') return 'nothing'
       this.#deadLetterRecord(result.reason, result.stage, result.message)
       return 'dead-letter'
     }
-    const keyBytes = cursor.keyEnd - cursor.keyStart
-    if (result.length * 3 + keyBytes > this.outputBytesMax) {
-      const payloadBytes = Buffer.byteLength(result) + keyBytes
-      if (payloadBytes > this.outputBytesMax) {
-        if (density === 'partial') return 'nothing'
-        const message = `the event and its key have ${payloadBytes} bytes, the topic takes ${this.outputBytesMax}`
-        this.#deadLetterRecord('event-too-large', 'encode', message)
-        return 'dead-letter'
-      }
+    const payloadBytes = result + cursor.keyEnd - cursor.keyStart
+    if (payloadBytes > this.outputBytesMax) {
+      if (density === 'partial') return 'nothing'
+      const message = `the event and its key have ${payloadBytes} bytes, the topic takes ${this.outputBytesMax}`
+      this.#deadLetterRecord('event-too-large', 'encode', message)
+      return 'dead-letter'
     }
     let encoder = this.#events ?? this.#startEvents()
-    if (encoder.recordCount > 0 && !encoder.fits(result.length * 3 + keyBytes)) {
+    if (encoder.recordCount > 0 && !encoder.fits(payloadBytes)) {
       this.#finishEvents(encoder)
       encoder = this.#startEvents()
     }
-    encoder.appendText(cursor.timestamp, cursor.bytes, cursor.keyStart, cursor.keyEnd, result, NO_HEADERS)
+    encoder.appendValue(
+      cursor.timestamp,
+      cursor.bytes,
+      cursor.keyStart,
+      cursor.keyEnd,
+      enricher.event,
+      result,
+      NO_HEADERS,
+    )
     if (encoder.bytes >= batchBytesTarget) this.#finishEvents(encoder)
     return 'event'
   }
