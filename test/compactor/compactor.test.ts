@@ -367,6 +367,25 @@ describe('what fails', () => {
   })
 })
 
+describe('when the broker goes away', () => {
+  test('in the middle of paying, it goes on when the broker is back: 0 double, 0 missing', async () => {
+    await world.produce(3_600)
+    await world.owe(
+      ...Array.from({ length: 120 }, (_, index) =>
+        debtOf(index * 30, index * 30 + 29, { tier: index % 2 === 0 ? 'passthrough' : 'partial' }),
+      ),
+    )
+    const running = await world.startCompactor()
+    for (let round = 1; round <= 2; round += 1) {
+      await eventually('it pays', () => running.compactor.status().settledRecordCount > round * 600)
+      await world.restartBroker()
+    }
+    await world.untilPaid([0], 30_000)
+
+    expect(await world.outputs()).toEqual(new Map(onceEach(0, 3_599)))
+  })
+})
+
 describe('two of them', () => {
   test('a successor pays nothing before it has read what was settled before', async () => {
     await world.produce(60)

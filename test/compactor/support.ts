@@ -53,7 +53,7 @@ export const COMPACTOR_CONFIG: Config['compactor'] = {
 }
 
 export interface World {
-  readonly broker: TestBroker
+  broker: TestBroker
   readonly cluster: KafkaCluster
   readonly pressure: AmbientWriter
   readonly ambientBuffer: SharedArrayBuffer
@@ -70,6 +70,8 @@ export interface World {
   startCompactor(options?: CompactorChanges): Promise<RunningCompactor>
   /** Waits until nothing is owed in the partitions. */
   untilPaid(partitions?: readonly number[], withinMs?: number): Promise<void>
+  /** Stops the broker and starts it again, on the same port and data. */
+  restartBroker(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -125,10 +127,13 @@ export async function openWorld({
           .some(({ state }) => state === 'open')
       await eventually('nothing is owed', async () => !(await open()), { withinMs })
     },
+    async restartBroker() {
+      world.broker = await world.broker.restart()
+    },
     async stop() {
       await Promise.all([...running].map((compactor) => compactor.stop()))
       await cluster.close()
-      await broker.stop()
+      await world.broker.stop()
     },
   }
   return world
