@@ -14,6 +14,7 @@
 import { batchBytesAt, lastOffsetAt } from '../batch/record-batch.ts'
 import type { Clock } from '../core/clock.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
+import type { FetcherOptions } from '../kafka/fetcher.ts'
 import { batchesOf, scanPartitions } from '../kafka/partition-scan.ts'
 import { BatchCutter, type CutBatch } from './cut-batch.ts'
 import type { RecordFilter } from './record-filter.ts'
@@ -31,6 +32,8 @@ export interface ReplayOptions {
   readonly target: ReplayTarget | null
   /** Records a second; null for as fast as it goes. */
   readonly ratePerSecond: number | null
+  /** Of the fetcher underneath: how much is asked for at once. */
+  readonly fetch?: Partial<Pick<FetcherOptions, 'bytesMax' | 'partitionBytesMax'>>
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: { readonly doneOffsets: number; readonly totalOffsets: number }) => void
 }
@@ -78,7 +81,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
     await scanPartitions(cluster, [range], {
       ...(signal && { signal }),
       // A range that retention overtakes must not be shortened silently.
-      fetch: { onOffsetOutOfRange: 'error' },
+      fetch: { ...options.fetch, onOffsetOutOfRange: 'error' },
       onBatches: async (fetched) => {
         for (const at of batchesOf(fetched, range)) {
           await run.take(state, fetched.records, at)
