@@ -232,7 +232,7 @@ export const configSchema = z.strictObject({
       .default([])
       .meta({
         description:
-          'Hours in which debt is repaid, as 22:00-06:00 or as a cron expression with a duration, "0 22 * * 1-5 for 8h"; empty means every hour.',
+          'Hours in which debt is repaid, as 22:00-06:00 or as a cron expression with a duration, "0 22 * * 1-5 for 8h"; empty means every hour, and one with commas goes into the file.',
       }),
     timeZone: z
       .string()
