@@ -24,16 +24,25 @@ export interface PressureSourcesOptions {
 const ANSWER_MS_MAX = 400
 /** The kernel's averages move slowly, and reading them costs. */
 const KERNEL_MS_BETWEEN = 2_000
+/** Over how long the delay of the event loop is averaged: one pause is no reason to shed. */
+const EVENT_LOOP_MS_BETWEEN = 1_000
 /** How often the ends of partitions with a backlog are asked for: a worker with enough to do does not fetch, and so hears no end. */
 const ENDS_MS_BETWEEN = 500
 const ENDS_MS_MAX = 1_000
+
+/** Readings that serve more than one look. */
+interface Kept {
+  readonly readMs: number
+  readonly readings: Readings
+}
 
 export class PressureSources {
   ingress: IngressPart | null = null
   processor: ProcessorPart | null = null
   readonly #options: PressureSourcesOptions
   readonly #meter: WorkMeter
-  #kernel: { readonly readMs: number; readonly readings: Readings } | null = null
+  #kernel: Kept | null = null
+  #eventLoop: Kept | null = null
   #backlogRecordCount = 0
   #endsAskedMs = Number.NEGATIVE_INFINITY
 
@@ -61,7 +70,7 @@ export class PressureSources {
         ...kernel,
         // Of the main thread alone. A worker's loop is busy whenever there is work, and late by as much as a batch takes: that
         // is no strain, and what it costs is in the planner's costs. A machine that starves its threads starves this one too.
-        ...this.#options.eventLoop.read(),
+        ...this.#readEventLoop(),
         upstreamAckMs: acks.length === 0 ? null : Math.max(...acks),
         bytesInFlight: this.ingress?.admissionBytesHeld() ?? null,
       },
@@ -91,6 +100,14 @@ export class PressureSources {
     } catch {
       return new Map()
     }
+  }
+
+  #readEventLoop(): Readings {
+    const nowMs = this.#options.context.clock.monotonicMs()
+    if (this.#eventLoop === null || nowMs - this.#eventLoop.readMs >= EVENT_LOOP_MS_BETWEEN) {
+      this.#eventLoop = { readMs: nowMs, readings: this.#options.eventLoop.read() }
+    }
+    return this.#eventLoop.readings
   }
 
   async #readKernel(): Promise<Readings> {

@@ -45,7 +45,7 @@ export interface RetentionHoldsOptions {
   readonly tell: (holds: readonly VaultHold[]) => Promise<unknown>
 }
 
-const TELL_INTERVAL_MS = 5_000
+const TELL_INTERVAL_MS = 15_000
 /** Waiting for open transactions in the ledger included; they are short, and what fails is tried again. */
 const READ_MS_MAX = 20_000
 

@@ -89,8 +89,8 @@ test('the broker is told of every partition of the vault and of no other, again 
     clientId: 'test',
     clock: {
       ...systemClock,
-      // Told every 5 s; here every 5 ms.
-      after: (delayMs, run) => systemClock.after(delayMs === 5_000 ? 5 : delayMs, run),
+      // Told every 15 s; here every 5 ms.
+      after: (delayMs, run) => systemClock.after(delayMs === 15_000 ? 5 : delayMs, run),
     },
     random: systemRandom,
     diagnostics: silentDiagnostics,

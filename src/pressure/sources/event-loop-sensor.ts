@@ -1,7 +1,7 @@
 /**
  * `eventLoopDelayMs` and `eventLoopUtilization` of the thread that it is started in.
  *
- * A timer that comes due every 50 ms notes how late it ran. Node's own histogram is not used: its reset forgets the last
+ * A timer that comes due every 250 ms notes how late it ran. Node's own histogram is not used: its reset forgets the last
  * probe, so a block that begins right after a read is never seen. The mean is taken and not a peak, because one pause of the
  * garbage collector is no reason to shed for a whole dwell, and a loop that starves is late every time.
  */
@@ -12,7 +12,7 @@ import type { Clock, Timer } from '../../core/clock.ts'
 import type { Readings } from '../sensors.ts'
 
 /** How often the loop is probed. Finer costs wake-ups; a delay that matters here is far longer. */
-const PROBE_MS = 50
+const PROBE_MS = 250
 
 export class EventLoopSensor {
   readonly #clock: Clock

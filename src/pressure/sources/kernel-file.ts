@@ -3,14 +3,14 @@
 import type { Disk } from '../../core/disk.ts'
 
 /** Bytes read of such a file; those read here are far smaller. */
-const KERNEL_FILE_BYTES_MAX = 64 * 1024
+const KERNEL_FILE_BYTES_MAX = 16 * 1024
 
 /** The text of a file, or null when it is absent or not for us to read: a sensor without its file is a sensor not known. */
 export async function readKernelFile(disk: Disk, path: string): Promise<string | null> {
   try {
     const file = await disk.open(path, 'read')
     try {
-      const bytes = Buffer.alloc(KERNEL_FILE_BYTES_MAX)
+      const bytes = Buffer.allocUnsafe(KERNEL_FILE_BYTES_MAX)
       return bytes.toString('utf8', 0, await file.read(bytes, 0))
     } finally {
       await file.close()

@@ -193,7 +193,7 @@ describe('the event loop sensor', () => {
   it('is how late its probes were on average', () => {
     const { clock, sensor } = started()
     for (const lateMs of [0, 0, 30, 90]) {
-      clock.advance(50 + lateMs)
+      clock.advance(250 + lateMs)
       clock.runDue()
     }
 
@@ -203,23 +203,23 @@ describe('the event loop sensor', () => {
 
   it('sees a block that begins right after a read, also when it is read before the late probe runs', () => {
     const { clock, sensor } = started()
-    clock.advance(50)
+    clock.advance(250)
     clock.runDue()
     sensor.read()
 
-    clock.advance(3_050)
+    clock.advance(3_250)
 
     expect(sensor.read().eventLoopDelayMs).toBe(3_000)
   })
 
   it('makes little of one pause in a second', () => {
     const { clock, sensor } = started()
-    for (let count = 0; count < 15; count += 1) {
-      clock.advance(count === 7 ? 300 : 50)
+    for (let count = 0; count < 4; count += 1) {
+      clock.advance(count === 2 ? 550 : 250)
       clock.runDue()
     }
 
-    expect(sensor.read().eventLoopDelayMs).toBeLessThan(20)
+    expect(sensor.read().eventLoopDelayMs).toBeLessThan(100)
   })
 
   it('knows the share of time in which the loop was busy', () => {
