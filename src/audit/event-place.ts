@@ -77,9 +77,17 @@ export class EventPlaceReader {
 }
 
 function startsWith(bytes: Buffer, start: number, end: number, text: Buffer): boolean {
-  return end - start >= text.length && text.compare(bytes, start, start + text.length) === 0
+  return end - start >= text.length && isTextAt(bytes, start, text)
 }
 
 function endsWith(bytes: Buffer, start: number, end: number, text: Buffer): boolean {
-  return end - start >= text.length && text.compare(bytes, end - text.length, end) === 0
+  return end - start >= text.length && isTextAt(bytes, end - text.length, text)
+}
+
+/** A loop, because for so few bytes a call into the runtime takes several times as long. */
+function isTextAt(bytes: Buffer, at: number, text: Buffer): boolean {
+  for (let index = 0; index < text.length; index += 1) {
+    if (bytes[at + index] !== text[index]) return false
+  }
+  return true
 }
