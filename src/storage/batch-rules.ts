@@ -34,6 +34,12 @@ export interface BatchRulesOptions {
   readonly map: KeyOffsets
   /** The map covers what is below; records at or above it stay. */
   readonly mapEnd: number
+  /**
+   * Below it everything is covered and decided, which may be less: the time of a tombstone must not run while an older value waits for its
+   * transaction. 1. v is written in a transaction. 2. A tombstone follows. 3. The tombstone's time passes, and it goes. 4. The
+   * transaction commits, and v is back.
+   */
+  readonly decidedEnd: number
   /** False while older values may lie where nobody can remove them: then no tombstone or marker goes. */
   readonly mayExpire: boolean
   readonly survey: TransactionSurvey
@@ -59,12 +65,11 @@ export class BatchRules implements CompactionRules {
 
   /** Turns to the next batch; false when it stays as it is. The cursor is only borrowed. */
   begin(cursor: RecordCursor, bytes: Buffer, at: number): boolean {
-    const { survey, mapEnd, mayExpire, nowMs, deleteRetentionMs } = this.#options
+    const { survey, mapEnd, decidedEnd, mayExpire, nowMs, deleteRetentionMs } = this.#options
     const isEmptyMarker = this.pass(cursor, bytes, at)
     if (baseOffsetAt(bytes, at) >= mapEnd) return false
     const horizonMs = deleteHorizonAt(bytes, at)
-    // The time of what the map does not wholly cover has not begun.
-    const isCovered = mayExpire && lastOffsetAt(bytes, at) < mapEnd
+    const isCovered = mayExpire && lastOffsetAt(bytes, at) < decidedEnd
     this.newHorizonMs = isCovered ? nowMs + deleteRetentionMs : null
     this.#isExpired = isCovered && horizonMs !== null && horizonMs <= nowMs
     this.isMarker = isControlAt(bytes, at)

@@ -8,6 +8,7 @@
  * the base timestamp, with a bit in the attributes, and the records' timestamp deltas are counted from it.
  */
 
+import { strict as assert } from 'node:assert'
 import { compress } from '../batch/compression/codecs.ts'
 import {
   attributesAt,
@@ -88,8 +89,9 @@ export async function compactBatch(
   // A timestamp beyond 2^53 cannot be counted anew without changing it: such a batch just keeps its tombstones.
   const horizonMs =
     wantsHorizon && kept.isExact && deleteHorizonAt(bytes, at) === null ? rules.newHorizonMs : null
-  const unchanged = { bytes: whole, keptCount: recordCount, isChanged: false }
-  if (kept.count === recordCount && horizonMs === null) return unchanged
+  if (kept.count === recordCount && horizonMs === null) {
+    return { bytes: whole, keptCount: recordCount, isChanged: false }
+  }
   let plain: Buffer
   if (horizonMs === null) plain = copyKept(records, recordsStart, kept)
   else {
@@ -98,8 +100,9 @@ export async function compactBatch(
   }
   const packed = compress(header.compression, plain)
   const batch = Buffer.allocUnsafeSlow(RECORD_BATCH_HEADER_BYTES + packed.length)
-  // Another encoder than the producer's may pack worse. What cannot be stored is not worth removing records for.
-  if (batch.length > STORED_BATCH_BYTES_MAX) return unchanged
+  // Another encoder than the producer's may pack worse, but not by so much. Keeping the batch as it is would be no way out: an
+  // older value could outlive its tombstone.
+  assert(batch.length <= STORED_BATCH_BYTES_MAX, 'a batch does not grow by losing records')
   whole.copy(batch, 0, 0, RECORD_BATCH_HEADER_BYTES)
   packed.copy(batch, RECORD_BATCH_HEADER_BYTES)
   patchCompacted(batch, 0, {

@@ -12,7 +12,7 @@ import type { Random } from '../core/random.ts'
 
 const HASH_WORDS = 4
 const SLOT_BYTES = HASH_WORDS * 4 + 8
-const SLOTS_MIN = 1024
+const SLOTS_MIN = 8
 /** Slots in use before the table counts as full: beyond three quarters, runs of taken slots grow long. */
 const LOAD_MAX = 0.75
 const FREE = -1

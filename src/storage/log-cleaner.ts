@@ -12,8 +12,8 @@
  * Why the oldest go first: a tombstone gets its horizon in a pass that has removed, durably, every older value of its
  * key. So however the process dies, no value comes back that a tombstone had removed.
  *
- * Departures from Kafka: a horizon is set only on what the map has covered (Kafka may start the time of a tombstone whose
- * older values are still there); a transaction is only compacted once its marker lies below the bound too; a log with
+ * Departures from Kafka: a horizon is set, and passes, only below what the map covers and every undecided transaction (Kafka
+ * may start the time of a tombstone whose older values are still there); a transaction is only compacted once its marker lies below the bound too; a log with
  * damage in it keeps its tombstones and markers, since an older value may be among what cannot be read, or not rewritten.
  */
 
@@ -146,12 +146,12 @@ class LogCleaner {
     const mapEnd = await this.#map(dirty, { survey, map, firstDirtyOffset, endOffset })
     if (mapEnd === null) return false
     const covered = segments.filter((segment) => segment.baseOffset < mapEnd)
+    const decidedEnd = asOffset(Math.min(mapEnd, survey.firstUndecidedOffset))
     const mayExpire = this.#isUndamaged(covered)
-    const rules = new BatchRules({ ...this.#request, survey, map, mapEnd, mayExpire })
+    const rules = new BatchRules({ ...this.#request, survey, map, mapEnd, decidedEnd, mayExpire })
     if (!(await this.#rewrite(covered, rules))) return false
-    const cleaned = asOffset(Math.min(mapEnd, survey.firstUndecidedOffset))
-    if (cleaned > cleanedOffset) await this.#log.noteCleaned(cleaned)
-    return mapEnd < endOffset && cleaned > firstDirtyOffset
+    if (decidedEnd > cleanedOffset) await this.#log.noteCleaned(decidedEnd)
+    return mapEnd < endOffset && decidedEnd > firstDirtyOffset
   }
 
   #isUndamaged(segments: readonly Segment[]): boolean {

@@ -38,6 +38,10 @@ serveThread<ExampleOptions>({
         statusCount += 1
         return { statusCount }
       },
+      call(name, argument) {
+        if (name === 'echo') return { echoed: argument }
+        throw new GopherShipError('GS_CONFIG_INVALID', `no call named ${name}`)
+      },
       stop: () => (options.hangStop ? new Promise(() => {}) : Promise.resolve()),
     }
   },

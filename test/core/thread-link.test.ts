@@ -38,6 +38,16 @@ test('a thread tells what its role announced, answers questions, and ends when s
   await expect(handle.status()).rejects.toMatchObject({ code: 'GS_THREAD_FAILED' })
 })
 
+test('a role answers calls by name, and its refusal arrives with its code', async () => {
+  const { handle } = open({})
+  await handle.start()
+
+  expect(await handle.call('echo', [{ offset: 5 }])).toEqual({ echoed: [{ offset: 5 }] })
+  await expect(handle.call('nonsense', null)).rejects.toMatchObject({ code: 'GS_CONFIG_INVALID' })
+  await handle.stop()
+  await expect(handle.call('echo', null)).rejects.toThrow('asked for its echo but is not running')
+})
+
 test('a failure to start arrives with its code, text and facts', async () => {
   const { handle } = open({ failStart: true })
 
