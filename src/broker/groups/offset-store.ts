@@ -155,12 +155,13 @@ export class OffsetStore {
     return topics
   }
 
-  /** When the group last committed, on the wall clock, what is on its way included; 0 when it has no offsets. */
+  /** When the group last committed or staged, on the wall clock, what is on its way included; 0 when it has no offsets. */
   lastCommitMs(groupId: string): number {
     let latestMs = 0
     for (const slots of this.#offsets.get(groupId)?.values() ?? []) {
-      for (const { durable, pending } of slots.values()) {
+      for (const { durable, pending, staged } of slots.values()) {
         latestMs = Math.max(latestMs, durable?.commitTimestampMs ?? 0, pending?.value.commitTimestampMs ?? 0)
+        for (const { value } of staged?.values() ?? []) latestMs = Math.max(latestMs, value.commitTimestampMs)
       }
     }
     return latestMs

@@ -88,6 +88,16 @@ describe('staged offsets', () => {
     expect([before, store.hasOffsets('a')]).toEqual([true, false])
   })
 
+  it('are a sign that their group is in use', async () => {
+    const { store } = await openStore(new SimDisk())
+    await store.commit('a', [{ ...entry(1), commitTimestampMs: 10 }])
+
+    await store.stage(producer(1), 'a', [{ ...entry(5), commitTimestampMs: 70 }])
+    await store.stage(producer(1), 'b', [{ ...entry(5), commitTimestampMs: 80 }])
+
+    expect(['a', 'b', 'c'].map((group) => store.lastCommitMs(group))).toEqual([70, 80, 0])
+  })
+
   it('are not staged when the disk refuses them', async () => {
     const disk = new SimDisk()
     const { store } = await openStore(disk)
