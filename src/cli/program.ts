@@ -7,8 +7,8 @@ import { auditCommand } from './audit-command.ts'
 import type { CommandContext } from './command-context.ts'
 import { compactCommand } from './compact-command.ts'
 import { configCommand } from './config-command.ts'
-import { debtCommand } from './debt-command.ts'
 import { deadLetterCommand } from './dead-letter-command.ts'
+import { debtCommand } from './debt-command.ts'
 import { emergencyCommand } from './emergency-command.ts'
 import { EXIT, EXIT_CODE_MEANINGS, exitCodeOf } from './exit-codes.ts'
 import { replayCommand } from './replay-command.ts'
@@ -64,6 +64,11 @@ export async function runCli(args: readonly string[], terminal: Terminal, versio
     await buildProgram(context).parseAsync([...args], { from: 'user' })
     return exitCode
   } catch (error) {
+    // Ctrl-C during a command that reads for long is no failure to explain.
+    if (terminal.stopRequested.aborted && error === terminal.stopRequested.reason) {
+      terminal.err('stopped\n')
+      return EXIT.failed
+    }
     // commander has printed its own messages by now, help and version among them.
     if (!(error instanceof CommanderError)) terminal.err(`${describeFailure(error)}\n`)
     return exitCodeOf(error)
