@@ -159,15 +159,23 @@ export class EventWriter {
     return end + 1
   }
 
+  /** Bytes that `writeTime` will write. */
+  timeBytesOf(seconds: number, fraction: string): number {
+    return Number.isNaN(seconds) ? NULL.length : quotedInstantBytes(fraction.length)
+  }
+
+  /** Writes a timestamp that stands in `source` as it is to be written. The index behind it. */
+  copyTime(start: number, source: Buffer, from: number, to: number): number {
+    const buffer = this.#buffer
+    buffer[start] = QUOTE
+    let at = start + 1
+    for (let index = from; index < to; index += 1, at += 1) buffer[at] = source[index] as number
+    buffer[at] = QUOTE
+    return at + 1
+  }
+
   /** Where the body of an event with this head will start. */
-  bodyAtOf(
-    offset: number,
-    seconds: number,
-    fraction: string,
-    recordTimestampMs: number,
-    level: LevelBytes,
-  ): number {
-    const timeBytes = Number.isNaN(seconds) ? NULL.length : quotedInstantBytes(fraction.length)
+  bodyAtOf(offset: number, timeBytes: number, recordTimestampMs: number, level: LevelBytes): number {
     const observedBytes = isObserved(recordTimestampMs) ? quotedInstantBytes(3) : NULL.length
     const idBytes = this.#idStart.length + digitCount(offset) + TIMESTAMP.length
     return idBytes + timeBytes + OBSERVED.length + observedBytes + level.length

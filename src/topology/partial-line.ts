@@ -62,7 +62,9 @@ export class PartialLine {
   #source: Buffer | null = null
   #sourceView: DataView = new DataView(new ArrayBuffer(0))
 
-  // The time found in this line.
+  // The time found in this line: where it stands as it is to be written, -1 when it does not, or else what it is.
+  #instantAt = -1
+  #instantEnd = -1
   #seconds = Number.NaN
   #fraction = ''
 
@@ -103,11 +105,18 @@ export class PartialLine {
     } else if (!this.#readClf(bytes, clfAt)) {
       return DECLINED
     }
-    const bodyAt = writer.bodyAtOf(offset, this.#seconds, this.#fraction, recordTimestampMs, level)
+    const instantAt = this.#instantAt
+    const timeBytes =
+      instantAt >= 0 ? this.#instantEnd - instantAt + 2 : writer.timeBytesOf(this.#seconds, this.#fraction)
+    const bodyAt = writer.bodyAtOf(offset, timeBytes, recordTimestampMs, level)
     const buffer = writer.buffer
     // The line goes to its place first: the head is written over where it was.
     if (bodyAt + 1 !== copiedAt) buffer.copyWithin(bodyAt + 1, copiedAt, copiedEnd)
-    const timeEnd = writer.writeTime(writer.writeId(offset), this.#seconds, this.#fraction)
+    const timeAt = writer.writeId(offset)
+    const timeEnd =
+      instantAt >= 0
+        ? writer.copyTime(timeAt, bytes, instantAt, this.#instantEnd)
+        : writer.writeTime(timeAt, this.#seconds, this.#fraction)
     writer.writeRestOfHead(timeEnd, recordTimestampMs, level)
     buffer[bodyAt] = QUOTE
     return writer.endLine(copiedEnd + bodyAt + 1 - copiedAt, offset)
@@ -123,6 +132,16 @@ export class PartialLine {
 
   #readTime(bytes: Buffer, field: GlancedField, recordTimestampMs: number): void {
     this.#seconds = Number.NaN
+    this.#instantAt = -1
+    if (
+      field.known >= 0 &&
+      field.kind === 'string' &&
+      this.#commonest.isSameDay(bytes, field.at, field.end)
+    ) {
+      this.#instantAt = field.at
+      this.#instantEnd = field.end
+      return
+    }
     const text = timeTextOf(bytes, field)
     if (text === null) return
     if (field.kind === 'string' && this.#commonest.read(text)) {
@@ -146,6 +165,7 @@ export class PartialLine {
       const isTime = scanClf(bytes.toString('latin1', at, at + CLF_BYTES), 0, this.#found) !== NO_TIME
       this.#clfSeconds = isTime ? this.#found.resolve(this.#zone, 0) : Number.NaN
     }
+    this.#instantAt = -1
     this.#seconds = this.#clfSeconds
     this.#fraction = ''
     return !Number.isNaN(this.#seconds)

@@ -22,6 +22,8 @@ export class Rfc3339 {
   seconds = 0
   #date = 0
   #daySeconds = 0
+  /** The date and the T behind it, as bytes. */
+  readonly #dateBytes = Buffer.alloc(11)
 
   /** Reads all of `text`; false when it is declined. */
   read(text: string): boolean {
@@ -50,10 +52,27 @@ export class Rfc3339 {
       if (year < YEAR_MIN || year > YEAR_MAX || month < 1 || day < 1 || day > daysInMonth(year, month))
         return false
       this.#date = date
+      this.#dateBytes.write(text, 'latin1')
       this.#daySeconds = daysFromCivil(year, month, day) * 86_400
     }
     this.seconds = this.#daySeconds + hour * 3600 + minute * 60 + second
     return true
+  }
+
+  /**
+   * Whether `bytes[at, end)` is an instant as events have it already, with three to nine digits of a fraction, on the day
+   * of the text that was read last. Lines come in time order, so it mostly is.
+   */
+  isSameDay(bytes: Buffer, at: number, end: number): boolean {
+    const zoneAt = end - 1
+    const digitsAt = at + SECOND_CHARS + 1
+    if (zoneAt - digitsAt < 3 || zoneAt - digitsAt > FRACTION_DIGITS_MAX) return false
+    const date = this.#dateBytes
+    for (let index = 0; index < date.length; index += 1) if (bytes[at + index] !== date[index]) return false
+    if (bytes[at + 13] !== COLON || bytes[at + 16] !== COLON || bytes[digitsAt - 1] !== DOT) return false
+    if (bytes[zoneAt] !== 0x5a) return false
+    for (let index = digitsAt; index < zoneAt; index += 1) if (!isDigit(bytes[index] as number)) return false
+    return isBelow(bytes, at + 11, 24) && isBelow(bytes, at + 14, 60) && isBelow(bytes, at + 17, 60)
   }
 
   /** The digits of the fraction of a text that was read. */
@@ -64,6 +83,13 @@ export class Rfc3339 {
 
 function isDigit(char: number): boolean {
   return char >= ZERO && char <= 0x39
+}
+
+/** Two digits that make a number below `limit`. */
+function isBelow(bytes: Buffer, at: number, limit: number): boolean {
+  const tens = (bytes[at] as number) - ZERO
+  const ones = (bytes[at + 1] as number) - ZERO
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 && tens * 10 + ones < limit
 }
 
 function twoDigits(text: string, at: number): number {
