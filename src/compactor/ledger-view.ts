@@ -24,7 +24,7 @@ export class LedgerView {
   readonly #fold = new LedgerFold()
   /** By partition, then by first offset. */
   readonly #owed = new Map<string, Map<number, DebtEntry>>()
-  #version = 0
+  readonly #owedVersions = new Map<string, number>()
   #unreadableCount = 0
   #isStopped = false
 
@@ -39,9 +39,9 @@ export class LedgerView {
     })
   }
 
-  /** Changes with every record. */
-  get version(): number {
-    return this.#version
+  /** Changes with every record of a partition's account `owed`. */
+  owedVersionOf(partition: DebtPartition): number {
+    return this.#owedVersions.get(partitionKey(partition)) ?? 0
   }
 
   /** Records that could not be understood and were passed over. */
@@ -91,7 +91,6 @@ export class LedgerView {
   }
 
   #apply(key: Buffer | null, value: Buffer | null, offset: number): void {
-    this.#version++
     try {
       if (key === null) throw new GopherShipError('GS_LEDGER_CORRUPT', 'a ledger record has no key')
       this.#fold.apply(key, value)
@@ -114,5 +113,6 @@ export class LedgerView {
     if (value === null) entries.delete(first)
     else entries.set(first, decodeDebtEntry(key, value))
     if (entries.size === 0) this.#owed.delete(name)
+    this.#owedVersions.set(name, (this.#owedVersions.get(name) ?? 0) + 1)
   }
 }

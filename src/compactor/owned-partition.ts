@@ -9,10 +9,18 @@
  */
 
 import type { Offset } from '../core/brands.ts'
-import { booksOf, type DebtAccounts, forgetBefore, repay, writeOff } from '../ledger/debt-accounts.ts'
+import { booksOf, type DebtAccounts, forgetBefore } from '../ledger/debt-accounts.ts'
 import { changesBetween } from '../ledger/debt-changes.ts'
 import type { DebtEntry, DebtPartition } from '../ledger/debt-entry.ts'
-import { coalesce, type DebtBooks, debtWithin, type Settlement } from '../ledger/debt-ranges.ts'
+import {
+  addDebt,
+  coalesce,
+  type DebtBooks,
+  debtWithin,
+  loseDebt,
+  type Settlement,
+  settleDebt,
+} from '../ledger/debt-ranges.ts'
 import { type DebtRecord, encodeDebtKey } from '../ledger/debt-record.ts'
 import type { OffsetRange } from '../ledger/offset-range.ts'
 import type { LedgerView } from './ledger-view.ts'
@@ -25,7 +33,15 @@ export interface Booking {
 }
 
 /** The ledger's part that is needed here. */
-export type OwedSource = Pick<LedgerView, 'accountsOf' | 'version'>
+export type OwedSource = Pick<LedgerView, 'accountsOf' | 'owedVersionOf'>
+
+/** Both accounts, and what they amount to. */
+interface Standing {
+  /** One entry for each key, not joined. */
+  readonly owed: DebtBooks
+  readonly repaid: DebtBooks
+  readonly books: DebtBooks
+}
 
 export class OwnedPartition {
   readonly partition: DebtPartition
@@ -35,12 +51,10 @@ export class OwnedPartition {
   /** The end of what was settled last, as committed in the consumer group; -1 before the first. */
   progress: Offset
   readonly #ledger: OwedSource
-  #repaid: DebtBooks
   /** Keys of `owed` that were forgotten; the ledger's reader may not know yet. */
   readonly #forgotten = new Set<number>()
-  #seen: { readonly version: number; readonly repaid: DebtBooks; readonly accounts: DebtAccounts } | null =
-    null
-  #books: DebtBooks | null = null
+  #standing: Standing
+  #owedVersion: number
 
   /** To be made when the ledger was read to its end, after the partition was assigned. */
   constructor(options: {
@@ -56,20 +70,20 @@ export class OwnedPartition {
     this.stream = options.stream
     this.progress = options.progress
     this.#ledger = options.ledger
-    this.#repaid = options.ledger.accountsOf(options.partition).repaid
+    this.#owedVersion = this.#ledger.owedVersionOf(this.partition)
+    this.#standing = this.#lookUp(this.#ledger.accountsOf(this.partition).repaid)
   }
 
   /** Everything booked, as of now. The same object until something changes. */
   books(): DebtBooks {
-    const { owed, repaid } = this.#accounts()
-    this.#books ??= booksOf({ owed: coalesce(owed), repaid })
-    return this.#books
+    return this.#now().books
   }
 
   /** Books a range as enriched fully. Throws `GS_LEDGER_CONFLICT` unless all of it is open. */
   settle(range: OffsetRange, settlement: Settlement): Booking {
-    const { owed, repaid } = this.#accounts()
-    return this.#booking(repay({ owed: coalesce(owed), repaid }, range, settlement))
+    const now = this.#now()
+    const books = settleDebt(now.books, range, settlement)
+    return this.#booking({ ...now, repaid: withParts(now.repaid, debtWithin(books, range)), books })
   }
 
   /** What is open within a range whose bytes are gone. */
@@ -79,8 +93,10 @@ export class OwnedPartition {
 
   /** Books what is open within a range as lost. */
   lose(range: OffsetRange, lostMs: number): Booking {
-    const { owed, repaid } = this.#accounts()
-    return this.#booking(writeOff({ owed: coalesce(owed), repaid }, range, { lostMs }))
+    const now = this.#now()
+    const lost = this.openWithin(range).flatMap((entry) => loseDebt([entry], entry, { lostMs }))
+    const books = loseDebt(now.books, range, { lostMs })
+    return this.#booking({ ...now, repaid: withParts(now.repaid, lost), books })
   }
 
   /**
@@ -88,17 +104,18 @@ export class OwnedPartition {
    * nothing to forget. The newest entry owed is left, because its writer may still extend it.
    */
   forget(logStartOffset: Offset): Booking | null {
-    const accounts = this.#accounts()
+    const { owed, repaid } = this.#now()
+    const accounts = { owed, repaid }
     const after = forgetBefore(accounts, logStartOffset)
     if (after === accounts) return null
     const kept = new Set(after.owed)
-    const gone = accounts.owed.filter((entry) => !kept.has(entry))
+    const gone = owed.filter((entry) => !kept.has(entry))
     // First what was owed, then what covered it: in the other order, a reader in between would see it open.
     const tombstones = gone.map((entry) => ({
       key: encodeDebtKey({ ...entry, account: 'owed' }),
       value: null,
     }))
-    const booking = this.#booking(after)
+    const booking = this.#booking({ ...after, books: overlaid(after) })
     return {
       records: [...tombstones, ...booking.records],
       commit: () => {
@@ -108,24 +125,37 @@ export class OwnedPartition {
     }
   }
 
-  #booking({ repaid }: DebtAccounts): Booking {
+  /** One booking at a time. What is owed may change until it is committed; then its books are no longer those of now. */
+  #booking(after: Standing): Booking {
+    const version = this.#owedVersion
     return {
-      records: changesBetween(this.#repaid, repaid, 'repaid'),
+      records: changesBetween(this.#standing.repaid, after.repaid, 'repaid'),
       commit: () => {
-        this.#repaid = repaid
+        this.#standing = this.#owedVersion === version ? after : this.#lookUp(after.repaid)
       },
     }
   }
 
-  #accounts(): DebtAccounts {
-    const { version } = this.#ledger
-    if (this.#seen?.version === version && this.#seen.repaid === this.#repaid) return this.#seen.accounts
+  /** As of now: looked up anew only when something was booked as owed, because long books take their time. */
+  #now(): Standing {
+    const version = this.#ledger.owedVersionOf(this.partition)
+    if (version !== this.#owedVersion) {
+      this.#owedVersion = version
+      this.#standing = this.#lookUp(this.#standing.repaid)
+    }
+    return this.#standing
+  }
+
+  #lookUp(repaid: DebtBooks): Standing {
     const recorded = this.#ledger.accountsOf(this.partition).owed
     const firsts = new Set<number>(recorded.map(({ first }) => first))
     for (const first of this.#forgotten) if (!firsts.has(first)) this.#forgotten.delete(first)
     const owed = recorded.filter(({ first }) => !this.#forgotten.has(first))
-    this.#books = null
-    this.#seen = { version, repaid: this.#repaid, accounts: { owed, repaid: this.#repaid } }
-    return this.#seen.accounts
+    return { owed, repaid, books: overlaid({ owed, repaid }) }
   }
 }
+
+const overlaid = ({ owed, repaid }: DebtAccounts): DebtBooks => booksOf({ owed: coalesce(owed), repaid })
+
+const withParts = (repaid: DebtBooks, parts: readonly DebtEntry[]): DebtBooks =>
+  parts.reduce<DebtBooks>((books, part) => addDebt(books, part), repaid)

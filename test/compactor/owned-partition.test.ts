@@ -20,7 +20,7 @@ const SETTLED = { settledMs: 9_000 }
 /** The ledger's topic and a view of it that is told when to look: what is committed comes late. */
 class LateLedger {
   readonly records: DebtRecord[] = []
-  version = 0
+  #version = 0
   #seenCount = 0
 
   write(records: readonly DebtRecord[]): void {
@@ -38,7 +38,11 @@ class LateLedger {
 
   catchUp(): void {
     this.#seenCount = this.records.length
-    this.version++
+    this.#version++
+  }
+
+  owedVersionOf(): number {
+    return this.#version
   }
 
   accountsOf(): DebtAccounts {
@@ -137,6 +141,20 @@ describe('settling', () => {
     ledger.catchUp()
 
     expect(shorts(owned.books())).toEqual(['settled passthrough 0-49', 'open passthrough 50-199'])
+  })
+
+  test('what is owed meanwhile is neither lost nor taken for settled', () => {
+    const ledger = new LateLedger()
+    ledger.owe(debt(0, 49))
+    ledger.catchUp()
+    const owned = own(ledger)
+    const booking = owned.settle(rangeOf(0, 49), SETTLED)
+    ledger.owe(debt(0, 99))
+    ledger.catchUp()
+    expect(shorts(owned.books())).toEqual(['open passthrough 0-99'])
+    ledger.take(booking)
+
+    expect(shorts(owned.books())).toEqual(['settled passthrough 0-49', 'open passthrough 50-99'])
   })
 
   test('a successor has the books that the records amount to', () => {

@@ -90,7 +90,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a compactor forgets what it has settled until it reads it back',
     file: 'src/compactor/owned-partition.ts',
-    find: '        this.#repaid = repaid\n',
+    find: '        this.#standing = this.#owedVersion === version ? after : this.#lookUp(after.repaid)\n',
     replace: '',
     tests: ['test/compactor/owned-partition.test.ts'],
   },
@@ -118,8 +118,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'of debt that was joined only the first key is forgotten',
     file: 'src/compactor/owned-partition.ts',
-    find: 'accounts.owed.filter((entry) => !kept.has(entry))',
-    replace: 'accounts.owed.filter((entry) => !kept.has(entry)).slice(0, 1)',
+    find: 'owed.filter((entry) => !kept.has(entry))',
+    replace: 'owed.filter((entry) => !kept.has(entry)).slice(0, 1)',
     tests: ['test/compactor/owned-partition.test.ts'],
   },
   {
