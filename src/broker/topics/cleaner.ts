@@ -193,6 +193,7 @@ class RestingPace implements Pace {
   }
 
   async pause(): Promise<void> {
+    this.#signal.throwIfAborted()
     await this.#clock.sleep(REST_MS, this.#signal)
     this.#sinceMs = this.#clock.monotonicMs()
   }
