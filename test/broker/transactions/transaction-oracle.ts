@@ -154,7 +154,7 @@ export async function committedOffset(connection: RawConnection, groupId: string
 
 /** Every transaction is there as a whole, once, or not at all; gives the names of those that are. */
 export function checkSeen(
-  producers: readonly OracleProducer[],
+  producers: readonly { readonly attempts: readonly Attempt[] }[],
   seen: readonly (readonly string[])[],
 ): Set<string> {
   const present = new Set<string>()
@@ -183,7 +183,11 @@ export function checkSeen(
 }
 
 /** The group's offset is that of the last transaction that committed, as far as the producer can know. */
-export function checkOffset(producer: OracleProducer, present: ReadonlySet<string>, offset: number): void {
+export function checkOffset(
+  producer: { readonly attempts: readonly Attempt[] },
+  present: ReadonlySet<string>,
+  offset: number,
+): void {
   let possible = new Set([-1])
   for (const { name, outcome, stagedOffset, values } of producer.attempts) {
     if (stagedOffset === null) continue
