@@ -19,6 +19,7 @@ export const EXIT_CODE_MEANINGS: readonly (readonly [code: number, meaning: stri
 const CODES_OF_FAILURES: Partial<Record<ErrorCode, ExitCode>> = {
   GS_CONFIG_INVALID: EXIT.usage,
   GS_TOPOLOGY_INVALID: EXIT.usage,
+  GS_TRACE_INVALID: EXIT.usage,
   GS_REPLAY_INVALID: EXIT.usage,
   GS_KAFKA_DISCONNECTED: EXIT.unreachable,
   GS_KAFKA_TIMEOUT: EXIT.unreachable,

@@ -12,6 +12,7 @@ import { debtCommand } from './debt-command.ts'
 import { emergencyCommand } from './emergency-command.ts'
 import { EXIT, EXIT_CODE_MEANINGS, exitCodeOf } from './exit-codes.ts'
 import { replayCommand } from './replay-command.ts'
+import { simulateCommand } from './simulate-command.ts'
 import { statusCommand } from './status-command.ts'
 import type { Terminal } from './terminal.ts'
 import { tierCommand } from './tier-command.ts'
@@ -47,6 +48,7 @@ const COMMANDS: readonly ((context: CommandContext) => Command)[] = [
   deadLetterCommand,
   topicsCommand,
   topologyCommand,
+  simulateCommand,
   configCommand,
 ]
 

@@ -1,7 +1,7 @@
 /** Where a command reads and writes. The commands take it as an argument, so that tests can look at what they print. */
 
 import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { GopherShipError } from '../core/errors.ts'
 
 export interface Terminal {
@@ -16,6 +16,8 @@ export interface Terminal {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Reads a file that the user named, or standard input for `-`. Throws GS_CONFIG_INVALID with the reason. */
   readText(path: string): Promise<string>
+  /** Writes a file that the user named. Throws GS_CONFIG_INVALID with the reason. */
+  writeText(path: string, text: string): Promise<void>
   /** Aborted when the process is asked to stop. */
   readonly stopRequested: AbortSignal
   /** Calls `run` whenever the process gets SIGUSR2, from now on; before, the signal would end it. */
@@ -38,6 +40,7 @@ export function openTerminal(process: NodeJS.Process, stopRequested: AbortSignal
     isColored: isColored(process.env, isInteractive),
     environment: process.env,
     readText,
+    writeText,
     stopRequested,
     onUserSignal: (run) => void process.on('SIGUSR2', run),
   }
@@ -57,6 +60,18 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new GopherShipError('GS_CONFIG_INVALID', `could not read ${path}: ${reason}`, {
+      cause: error,
+      facts: { path },
+    })
+  }
+}
+
+async function writeText(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new GopherShipError('GS_CONFIG_INVALID', `could not write ${path}: ${reason}`, {
       cause: error,
       facts: { path },
     })

@@ -10,7 +10,7 @@ export interface ChartOptions {
 
 const WIDTH = 960
 const LEFT = 84
-const RIGHT = 16
+const RIGHT = 32
 const TOP = 60
 const PANEL_HEIGHT = 120
 const PANEL_GAP = 36
@@ -53,11 +53,11 @@ export function drawRun({ samples }: SimulationRun, { title, objectiveSeconds }:
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="${INK}">`,
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     `<text x="${LEFT}" y="22" font-size="16" font-weight="bold">${escapeText(title)}</text>`,
+    drawTime(endMs, tierTop + 28),
     ...panels.map((panel, index) =>
       drawPanel(panel, samples, endMs, TOP + index * (PANEL_HEIGHT + PANEL_GAP)),
     ),
     drawTiers(samples, endMs, tierTop),
-    drawTime(endMs, tierTop + 28),
     drawLegend(tierTop + 70),
     '</svg>',
     '',
@@ -111,12 +111,27 @@ function drawTiers(samples: readonly SimulationSample[], endMs: number, top: num
   return parts.join('\n')
 }
 
+/** A faint line through all panels and a label below, at round times. */
 function drawTime(endMs: number, top: number): string {
-  const ticks = 6
-  return Array.from({ length: ticks + 1 }, (_, tick) => {
-    const atMs = (endMs * tick) / ticks
-    return `<text x="${x(atMs, endMs)}" y="${top + 10}" text-anchor="middle">${Math.round(atMs / 1_000)} s</text>`
+  const stepSeconds = TICK_SECONDS.find((seconds) => endMs / 1_000 / seconds <= TICKS_MAX) ?? endMs / 1_000
+  const count = Math.floor(endMs / 1_000 / stepSeconds)
+  return Array.from({ length: count + 1 }, (_, tick) => {
+    const at = x(tick * stepSeconds * 1_000, endMs)
+    return (
+      `<line x1="${at}" y1="${TOP}" x2="${at}" y2="${top - 4}" stroke="${FAINT}" stroke-width="0.5"/>` +
+      `<text x="${at}" y="${top + 10}" text-anchor="middle">${formatTime(tick * stepSeconds)}</text>`
+    )
   }).join('\n')
+}
+
+/** Steps between two times on the axis, and how many there may be. */
+const TICK_SECONDS = [1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400]
+const TICKS_MAX = 12
+
+/** 30 s, 2 min, 1.5 h. */
+function formatTime(seconds: number): string {
+  if (seconds >= 7_200) return `${seconds / 3_600} h`
+  return seconds >= 120 ? `${seconds / 60} min` : `${seconds} s`
 }
 
 function drawLegend(top: number): string {

@@ -31,6 +31,9 @@ export interface SimulationOptions {
   readonly lookMs: number
 }
 
+/** As the running process looks while there is work. */
+export const DEFAULT_LOOK_MS = 250
+
 /** What a step was like, at its end. */
 export interface SimulationSample {
   readonly atMs: number

@@ -2,7 +2,7 @@ import { runCli } from '../../src/cli/program.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { GopherShipError } from '../../src/core/errors.ts'
 
-/** Runs one command line against a terminal that remembers. `files` are what the user has on disk. */
+/** Runs one command line against a terminal that remembers. `files` are what the user has on disk; what the command writes goes there. */
 export async function run(
   args: readonly string[],
   {
@@ -27,6 +27,9 @@ export async function run(
       if (text === undefined)
         throw new GopherShipError('GS_CONFIG_INVALID', `could not read ${path}: no such file`)
       return text
+    },
+    writeText: async (path, text) => {
+      files[path] = text
     },
     stopRequested: new AbortController().signal,
     onUserSignal: () => {},

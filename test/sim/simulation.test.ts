@@ -5,25 +5,17 @@
  */
 
 import { strict as assert } from 'node:assert'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_DECISION_OPTIONS } from '../../src/pressure/decision.ts'
 import { drawRun } from '../../src/simulator/chart.ts'
+import { namedTrace, TRACE_NAMES } from '../../src/simulator/named-traces.ts'
 import { formatReport, reportOn, reversalsPerDwell } from '../../src/simulator/report.ts'
 import type { SimulationOptions } from '../../src/simulator/simulation.ts'
-import { simulate } from '../../src/simulator/simulation.ts'
-import {
-  blackSwan,
-  diurnal,
-  parseTrace,
-  ramp,
-  STEP_MS,
-  sawtooth,
-  step,
-  traceOf,
-} from '../../src/simulator/trace.ts'
+import { DEFAULT_LOOK_MS, simulate } from '../../src/simulator/simulation.ts'
+import { diurnal, parseTrace, STEP_MS, step, traceOf } from '../../src/simulator/trace.ts'
 import { checkProperty } from '../support/seeded-property.ts'
 
 const FILE = 'test/sim/simulation.test.ts'
@@ -34,24 +26,12 @@ const OPTIONS: SimulationOptions = {
   decision: DEFAULT_DECISION_OPTIONS,
   costUs: { full: 1_000, partial: 300, passthrough: 30 },
   workerCount: 1,
-  lookMs: 1_000,
+  lookMs: DEFAULT_LOOK_MS,
 }
 const OBJECTIVE_SECONDS = OPTIONS.decision.lagObjectiveSeconds
 
-const recorded = parseTrace(
-  'recorded',
-  readFileSync(new URL('recorded-arrivals.csv', import.meta.url), 'utf8'),
-)
-
 /** Each of them brings far more than full density can do, for long enough that something has to be shed. */
-const TRACES = [
-  step(CAPACITY, { factor: 4 }),
-  ramp(CAPACITY / 2, { factor: 8 }),
-  sawtooth(CAPACITY * 0.8, { factor: 5 }),
-  diurnal(CAPACITY * 0.8, { factor: 3 }),
-  blackSwan(CAPACITY / 2, { factor: 20 }),
-  recorded,
-]
+const TRACES = TRACE_NAMES.map((name) => namedTrace(name, CAPACITY))
 
 describe.each(TRACES)('under the $name trace', (trace) => {
   const run = simulate(trace, OPTIONS)

@@ -1,7 +1,12 @@
-# Recorded: the lines of a day's SSH log with password attacks, counted per minute (OpenSSH_2k.log of Loghub,
-# https://github.com/logpai/loghub; Jieming Zhu, Shilin He, Pinjia He, Jinyang Liu, Michael R. Lyu. Loghub: A Large Collection of
-# System Log Datasets for AI-driven Log Analytics. ISSRE, 2023). A minute is played in 5 s, and a line stands for 550 records.
-seconds,recordsPerSecond
+/**
+ * A trace that was recorded: the lines of a day's SSH log with password attacks, counted per minute (OpenSSH_2k.log of Loghub,
+ * https://github.com/logpai/loghub; Jieming Zhu, Shilin He, Pinjia He, Jinyang Liu, Michael R. Lyu. Loghub: A Large Collection of
+ * System Log Datasets for AI-driven Log Analytics. ISSRE, 2023). A minute is played in 5 s, and a line stands for 550 records,
+ * so that its bursts are far beyond a worker that does a thousand records a second.
+ */
+
+/** In the form that `parseTrace` reads. */
+export const RECORDED_TRACE = `seconds,recordsPerSecond
 0,770
 5,0
 35,110
@@ -100,3 +105,4 @@ seconds,recordsPerSecond
 1240,10340
 1245,12650
 1250,0
+`
