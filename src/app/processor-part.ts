@@ -5,14 +5,15 @@
 
 import { availableParallelism } from 'node:os'
 import type { Config } from '../config/schema.ts'
+import { importModule } from '../core/import-module.ts'
 import { moduleUrl } from '../core/module-url.ts'
 import { systemDisk } from '../core/system-disk.ts'
 import type { ThreadSupervisor } from '../core/thread-supervisor.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
 import type { ProcessorStatus } from '../processor/processor.ts'
 import type { ProcessorThreadOptions } from '../processor/processor-thread.ts'
-import { compileTopology } from '../topology/compile.ts'
 import type { TopologyDeclaration } from '../topology/declaration.ts'
+import { prepareTopology } from '../topology/prepare-topology.ts'
 import { DEFAULT_STREAM_TOPICS, streamOf } from '../vault/stream-topics.ts'
 import type { AppContext } from './app-context.ts'
 import { loadInstanceId } from './instance-id.ts'
@@ -73,7 +74,7 @@ export class ProcessorPart {
     const { config } = context
     const topology = await loadTopology(config.processor.topology)
     // Compiled here only to refuse a wrong one before any thread starts; each thread compiles its own.
-    compileTopology(topology, { timeZone: config.processor.timeZone })
+    await prepareTopology(topology, importModule, { timeZone: config.processor.timeZone })
     const instanceId = await loadInstanceId(systemDisk, context.random, context.dataDir)
     const part = new ProcessorPart(context, options, { topology, instanceId })
     try {

@@ -1,10 +1,12 @@
 /** Finds a topology: one that ships, by its name, or a file of the user's, by its path. */
 
 import { readdir, readFile } from 'node:fs/promises'
+import { pathToFileURL } from 'node:url'
 import { nearestName } from '../config/nearest.ts'
 import { GopherShipError } from '../core/errors.ts'
 import type { TopologyDeclaration } from '../topology/declaration.ts'
 import { parseTopology } from '../topology/declaration.ts'
+import { withModuleUrls } from '../topology/user-stages.ts'
 
 /** Beside `src` in a checkout and beside `dist` in the package. */
 const SHIPPED = new URL('../../topologies/', import.meta.url)
@@ -20,12 +22,15 @@ export async function shippedTopologies(): Promise<string[]> {
 }
 
 /**
- * Reads and checks a topology. Text with a slash or a file ending is a path, anything else a name. Throws
- * GS_TOPOLOGY_INVALID.
+ * Reads and checks a topology; the modules it uses come as absolute URLs. Text with a slash or a file ending is a path,
+ * anything else a name. Throws GS_TOPOLOGY_INVALID.
  */
 export async function loadTopology(nameOrPath: string): Promise<TopologyDeclaration> {
   if (nameOrPath.includes('/') || /\.(ya?ml|json)$/.test(nameOrPath)) {
-    return parseTopology(await readTopology(nameOrPath, nameOrPath), nameOrPath)
+    return withModuleUrls(
+      parseTopology(await readTopology(nameOrPath, nameOrPath), nameOrPath),
+      pathToFileURL(nameOrPath),
+    )
   }
   const names = await shippedTopologies()
   if (!names.includes(nameOrPath)) {
@@ -37,7 +42,8 @@ export async function loadTopology(nameOrPath: string): Promise<TopologyDeclarat
       { facts: { topology: nameOrPath } },
     )
   }
-  return parseTopology(await readTopology(new URL(`${nameOrPath}${ENDING}`, SHIPPED), nameOrPath), nameOrPath)
+  const file = new URL(`${nameOrPath}${ENDING}`, SHIPPED)
+  return withModuleUrls(parseTopology(await readTopology(file, nameOrPath), nameOrPath), file)
 }
 
 async function readTopology(path: string | URL, origin: string): Promise<string> {

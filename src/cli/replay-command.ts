@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import { loadTopology } from '../app/topology-file.ts'
 import type { Config } from '../config/schema.ts'
 import { systemClock } from '../core/clock.ts'
+import { importModule } from '../core/import-module.ts'
 import { systemRandom } from '../core/random.ts'
 import { systemDisk } from '../core/system-disk.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
@@ -19,7 +20,7 @@ import { checkTargetTopic } from '../replay/target-topic.ts'
 import { TopicTarget, VerbatimConversion } from '../replay/topic-target.ts'
 import { TopologyConversion } from '../replay/topology-conversion.ts'
 import { checkedUrl, type Post, UrlTarget } from '../replay/url-target.ts'
-import { compileTopology } from '../topology/compile.ts'
+import { prepareTopology } from '../topology/prepare-topology.ts'
 import { DEFAULT_STREAM_TOPICS, type StreamTopicTemplates, vaultTopicOf } from '../vault/stream-topics.ts'
 import type { CommandContext } from './command-context.ts'
 import { addConfigOptions, configOf } from './config-options.ts'
@@ -218,7 +219,9 @@ async function checkedTarget(
         }),
     }
   }
-  const topology = compileTopology(await loadTopology(through), { timeZone: config.processor.timeZone })
+  const topology = await prepareTopology(await loadTopology(through), importModule, {
+    timeZone: config.processor.timeZone,
+  })
   const deadLetterTopic = `${topic}.dead-letter`
   checkTargetTopic({ target: deadLetterTopic, source, templates, isLiveMeant })
   return {

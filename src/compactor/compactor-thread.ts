@@ -2,6 +2,7 @@
 
 import type { Config } from '../config/schema.ts'
 import { systemClock } from '../core/clock.ts'
+import { importModule } from '../core/import-module.ts'
 import { systemRandom } from '../core/random.ts'
 import { serveThread } from '../core/thread-link.ts'
 import { SourceTopics } from '../enrichment/source-topics.ts'
@@ -10,8 +11,8 @@ import { AmbientReader } from '../pressure/ambient-status.ts'
 import type { LoggerOptions } from '../telemetry/logger.ts'
 import { openDiagnostics } from '../telemetry/logger.ts'
 import { openThreadRegistry } from '../telemetry/metrics.ts'
-import { compileTopology } from '../topology/compile.ts'
 import type { TopologyDeclaration } from '../topology/declaration.ts'
+import { prepareTopology } from '../topology/prepare-topology.ts'
 import { DEFAULT_STREAM_TOPICS } from '../vault/stream-topics.ts'
 import { Compactor } from './compactor.ts'
 
@@ -54,7 +55,7 @@ serveThread<CompactorThreadOptions>({
       groupId: options.groupId,
       groupInstanceId: options.groupInstanceId,
       topologyName: topology.name,
-      topology: compileTopology(topology, { timeZone }),
+      topology: await prepareTopology(topology, importModule, { timeZone }),
       topics: new SourceTopics(topology, { ...DEFAULT_STREAM_TOPICS, vault: vaultTemplate }),
       ambient: new AmbientReader(options.ambient),
       config: options.config,

@@ -1,6 +1,7 @@
 /** A processor as a worker thread: the real clock and randomness go in here, and its own connection to the cluster. */
 
 import { systemClock } from '../core/clock.ts'
+import { importModule } from '../core/import-module.ts'
 import { systemRandom } from '../core/random.ts'
 import { serveThread } from '../core/thread-link.ts'
 import { SourceTopics } from '../enrichment/source-topics.ts'
@@ -8,8 +9,8 @@ import { KafkaCluster } from '../kafka/cluster.ts'
 import type { LoggerOptions } from '../telemetry/logger.ts'
 import { openDiagnostics } from '../telemetry/logger.ts'
 import { openThreadRegistry } from '../telemetry/metrics.ts'
-import { compileTopology } from '../topology/compile.ts'
 import type { TopologyDeclaration } from '../topology/declaration.ts'
+import { prepareTopology } from '../topology/prepare-topology.ts'
 import { DEFAULT_STREAM_TOPICS } from '../vault/stream-topics.ts'
 import type { PassthroughMode } from './batch-tiers.ts'
 import type { Guarantee } from './delivery.ts'
@@ -79,7 +80,7 @@ serveThread<ProcessorThreadOptions>({
       passthrough,
       ...(ambient === undefined ? {} : { ambient }),
       ...(checkEveryRecords === undefined ? {} : { checkEveryRecords }),
-      topology: compileTopology(topology, { timeZone }),
+      topology: await prepareTopology(topology, importModule, { timeZone }),
       topics: new SourceTopics(topology, { ...DEFAULT_STREAM_TOPICS, vault: vaultTemplate }),
       commitIntervalMs,
       onFailed(error) {

@@ -29,11 +29,27 @@ export const topologySchema = z
     }),
     stages: z
       .array(
-        z.strictObject({
-          stage: hyphenatedName.describe('The stage’s name.'),
-          tiers: z.array(z.enum(STAGED_TIERS)).min(1).describe('The density tiers in which it runs.'),
-          options: z.record(z.string(), z.unknown()).optional().describe('The stage’s own options.'),
-        }),
+        z
+          .strictObject({
+            stage: hyphenatedName.optional().describe('The name of a stage that ships.'),
+            use: z
+              .string()
+              .min(1)
+              .optional()
+              .describe('In place of `stage`: the module of a stage of your own, relative to this file.'),
+            name: hyphenatedName
+              .optional()
+              .describe('With `use`: what the stage is called here. Default: the name it gives itself.'),
+            tiers: z.array(z.enum(STAGED_TIERS)).min(1).describe('The density tiers in which it runs.'),
+            options: z.record(z.string(), z.unknown()).optional().describe('The stage’s own options.'),
+          })
+          .refine(({ stage, use }) => (stage === undefined) !== (use === undefined), {
+            error:
+              'is to have either stage (the name of one that ships) or use (the module of one of your own)',
+          })
+          .refine(({ name, use }) => name === undefined || use !== undefined, {
+            error: 'name goes with use: a stage that ships has its name already',
+          }),
       )
       .max(100)
       .describe('In the order they run.'),
@@ -48,6 +64,7 @@ export const topologySchema = z
   .describe('A GopherShip topology.')
 
 export type TopologyDeclaration = z.infer<typeof topologySchema>
+export type DeclaredStage = TopologyDeclaration['stages'][number]
 
 /**
  * Reads a topology from YAML text. `origin` names the file in messages.
