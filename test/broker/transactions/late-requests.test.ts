@@ -37,6 +37,7 @@ class Schedule {
   readonly #random: Random
   /** What was sent and has not arrived. */
   #held: (() => void)[] = []
+  readonly #connections: RawConnection[] = []
   #client: TransactionClient | null = null
 
   constructor(name: string, broker: TestBroker, random: Random) {
@@ -46,9 +47,17 @@ class Schedule {
   }
 
   async run(): Promise<void> {
-    this.#client = await TransactionClient.begun(await connectTo(this.#broker), this.name)
+    this.#client = await TransactionClient.begun(await this.#connect(), this.name)
     for (let number = 0; number < TRANSACTIONS; number += 1) await this.#transact(number)
     for (const arrive of this.#held) arrive()
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    for (const connection of this.#connections) connection.close()
+  }
+
+  async #connect(): Promise<RawConnection> {
+    const connection = await connectTo(this.#broker)
+    this.#connections.push(connection)
+    return connection
   }
 
   async #transact(number: number): Promise<void> {
@@ -76,7 +85,7 @@ class Schedule {
     if (dice === 0) {
       // Its holder stalls with the request for the end on its way, and a successor takes the id.
       this.#holdEnd(true)
-      this.#client = await TransactionClient.begun(await connectTo(this.#broker), this.name)
+      this.#client = await TransactionClient.begun(await this.#connect(), this.name)
       attempt.outcome = 'aborted'
       return
     }
@@ -88,7 +97,7 @@ class Schedule {
   /** What `hold` sends is held up, and the producer goes over to a new connection. */
   async #giveUp(hold: () => void): Promise<void> {
     hold()
-    ;(this.#client as TransactionClient).connection = await connectTo(this.#broker)
+    ;(this.#client as TransactionClient).connection = await this.#connect()
   }
 
   #holdEnd(committed: boolean): void {
