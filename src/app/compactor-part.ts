@@ -10,8 +10,8 @@ import { loadInstanceId } from './instance-id.ts'
 import { superviseThread } from './supervised-thread.ts'
 import { loadTopology } from './topology-file.ts'
 
-/** Part of the half minute that a stop may take. */
-const STOP_MS_MAX = 6_000
+/** Part of the half minute that a stop may take. What is cut is a transaction that then did not happen. */
+const STOP_MS_MAX = 3_000
 const HEAP_MIB_MAX = 1_024
 
 export interface CompactorPart {

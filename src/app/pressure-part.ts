@@ -3,20 +3,24 @@
  * buffer is what the threads get of it.
  */
 
+import { hostname } from 'node:os'
 import { systemDisk } from '../core/system-disk.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
 import { AmbientWriter, createAmbientBuffer } from '../pressure/ambient-status.ts'
 import type { ControlState } from '../pressure/control-record.ts'
 import { ControlTopic } from '../pressure/control-topic.ts'
+import type { Decision } from '../pressure/decision.ts'
 import { PressureObserver } from '../pressure/observer.ts'
 import { OrderBook } from '../pressure/order-book.ts'
 import type { PressureStatus } from '../pressure/pressure-status.ts'
 import { EventLoopSensor } from '../pressure/sources/event-loop-sensor.ts'
 import { MemorySensor } from '../pressure/sources/memory-sensor.ts'
 import { StallSensor } from '../pressure/sources/stall-sensor.ts'
+import { StatusWriter } from '../pressure/status-topic.ts'
 import { Counter } from '../telemetry/metrics.ts'
 import type { AppContext } from './app-context.ts'
 import type { IngressPart } from './ingress-part.ts'
+import { loadInstanceId } from './instance-id.ts'
 import { decisionOptions } from './pressure-options.ts'
 import { PressureSources } from './pressure-sources.ts'
 import type { ProcessorPart } from './processor-part.ts'
@@ -38,6 +42,9 @@ export class PressurePart {
   readonly #observer: PressureObserver
   readonly #sources: PressureSources
   #pool: WorkerPool | null = null
+  #statusWriter: StatusWriter | null = null
+  /** Zone and tier that the status topic has. */
+  #told = 'green full'
   #control: ControlTopic | null = null
 
   private constructor(context: AppContext, sources: PressureSources) {
@@ -55,7 +62,10 @@ export class PressurePart {
       lookIntervalMs: config.pressure.lookIntervalMs,
       look: () => sources.look(),
       orders: () => this.#orders.current(),
-      onDecision: (decision, taken) => this.#pool?.resize(decision, taken),
+      onDecision: (decision, taken) => {
+        this.#pool?.resize(decision, taken)
+        this.#tellChange(decision)
+      },
     })
   }
 
@@ -86,6 +96,7 @@ export class PressurePart {
       )
     }
     part.#observer.start()
+    await part.#tellStatus(cluster)
     return part
   }
 
@@ -126,7 +137,48 @@ export class PressurePart {
   async stop(): Promise<void> {
     this.#observer.stop()
     this.#sources.stop()
+    await this.#statusWriter?.stop()
     await this.#control?.stop()
+  }
+
+  /** Begins to tell the other instances' people how this one is. */
+  async #tellStatus(cluster: KafkaCluster): Promise<void> {
+    const { config, clock, dataDir, diagnostics, random } = this.#context
+    const instance = await loadInstanceId(systemDisk, random, dataDir)
+    this.#statusWriter = StatusWriter.start({
+      cluster,
+      diagnostics: diagnostics.child({ part: 'status' }),
+      status: () => {
+        const { zone, tier, score, pressureText, tierText, backlogRecordCount, arrivalRate, emergency } =
+          this.status()
+        const pressure = {
+          zone,
+          tier,
+          score,
+          pressureText,
+          tierText,
+          backlogRecordCount,
+          arrivalRate,
+          emergency,
+        }
+        const { roles } = config
+        return {
+          instance,
+          host: hostname(),
+          processId: process.pid,
+          roles,
+          atMs: clock.wallMs(),
+          ...pressure,
+        }
+      },
+    })
+  }
+
+  #tellChange({ zone, tier }: Decision): void {
+    const told = `${zone} ${tier}`
+    if (told === this.#told) return
+    this.#told = told
+    this.#statusWriter?.writeNow()
   }
 
   async #followOrders(cluster: KafkaCluster): Promise<void> {

@@ -101,6 +101,7 @@ test('an order to all reaches another process in less than a second; so does its
   const servers = `127.0.0.1:${portOf(first, 'broker')}`
   const second = await start({ roles: 'processor,admin', 'kafka.bootstrapServers': servers })
   const order = (...args: string[]) => run([...args, '--kafka-bootstrap-servers', servers])
+  const all = await order('status', '--cluster', '-o', 'json')
   const untilBoth = async (
     what: string,
     isSo: (pressure: NonNullable<StatusDocument['pressure']>) => boolean,
@@ -133,6 +134,9 @@ test('an order to all reaches another process in less than a second; so does its
   expect([on, off, set, clear].map(({ exitCode, err }) => [exitCode, err])).toEqual(
     new Array(4).fill([0, '']),
   )
+  expect(
+    (JSON.parse(all.out) as { roles: string[] }[]).map(({ roles }) => roles.includes('broker')).sort(),
+  ).toEqual([false, true])
   expect(Math.max(onMs, offMs, setMs, clearMs)).toBeLessThan(1_000)
   expect(set.out).toMatch(/^every instance works in partial until 20/)
 }, 40_000)
