@@ -48,6 +48,7 @@ it('stops quietly when it is told to', async () => {
     isColored: false,
     environment: {},
     readText: async () => '',
+    writeText: async () => {},
     stopRequested: AbortSignal.abort(),
     onUserSignal: () => {},
   }

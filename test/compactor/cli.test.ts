@@ -32,6 +32,7 @@ function gophership(args: readonly string[], { address }: Pick<TestBroker, 'addr
     isColored: false,
     environment: { USER: 'tester' },
     readText: async () => '',
+    writeText: async () => {},
     stopRequested: stop.signal,
     onUserSignal: () => {},
   }
