@@ -70,7 +70,9 @@ export interface FollowOptions {
 }
 
 const CATCH_UP_MS_MAX = 60_000
-/** A poll without news ends by then; new records end it at once. */
+/** A fetch without news ends by then; new records end it at once. A reader that has caught up costs next to nothing. */
+const FETCH_WAIT_MS = 5_000
+/** The same for the wait of the reading loop, which looks whether it is still wanted. */
 const POLL_MS = 1_000
 
 interface Waiter {
@@ -97,7 +99,11 @@ export class TopicReader {
   constructor(cluster: KafkaCluster, options: TopicReaderOptions) {
     this.#cluster = cluster
     this.#options = options
-    this.#fetcher = new Fetcher(cluster, { ...options.fetch, isolation: this.#isolation })
+    this.#fetcher = new Fetcher(cluster, {
+      waitMsMax: FETCH_WAIT_MS,
+      ...options.fetch,
+      isolation: this.#isolation,
+    })
   }
 
   /** Records handed over since the start. */
