@@ -1,7 +1,7 @@
 /**
  * An append-only sequence of record batches in one folder: the segments of an embedded broker's partition, or of the
- * vault's spill. Owns offsets, the order of segments, group commit, retention and the checkpoint; the bytes are
- * `Segment`'s, start-up is `log-recovery.ts`'s.
+ * vault's spill. Owns offsets, group commit, retention, and the order in which all that changes files runs; the bytes are
+ * `Segment`'s, the checkpoint `log-inventory.ts`'s, start-up `log-recovery.ts`'s, compaction `log-cleaner.ts`'s.
  *
  * Promises:
  * - Under `every-ack` a batch is acknowledged (its promise resolves, readers see it) only after an `fdatasync` that covers
@@ -31,8 +31,6 @@ import { asOffset } from '../core/brands.ts'
 import type { Clock, Timer } from '../core/clock.ts'
 import type { Disk } from '../core/disk.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
-import type { SegmentRecord, Swap } from './checkpoint.ts'
-import { writeCheckpoint } from './checkpoint.ts'
 import type { CleanBounds, Cleanliness } from './clean-plan.ts'
 import { cleanlinessOf } from './clean-plan.ts'
 import type { CommitGroup } from './group-commit.ts'
@@ -40,10 +38,11 @@ import { GroupCommit } from './group-commit.ts'
 import { IndexBuilder } from './index-builder.ts'
 import type { CleanableLog, CleanReport, CleanRequest } from './log-cleaner.ts'
 import { cleanLog } from './log-cleaner.ts'
+import { LogInventory } from './log-inventory.ts'
 import type { ReadableLog } from './log-reader.ts'
 import { LogReader } from './log-reader.ts'
 import type { RecoveredLog } from './log-recovery.ts'
-import { recoverLog, removeSegmentFiles } from './log-recovery.ts'
+import { recoverLog } from './log-recovery.ts'
 import type { PartitionLogOptions } from './partition-log-options.ts'
 import { checkOptions } from './partition-log-options.ts'
 import { Quarantine } from './quarantine.ts'
@@ -56,7 +55,7 @@ import {
   SEGMENT_BYTES_MAX,
   STORED_BATCH_BYTES_MAX,
 } from './segment-format.ts'
-import { SegmentList } from './segment-list.ts'
+import type { SegmentList } from './segment-list.ts'
 import type { SwappableLog } from './segment-swap.ts'
 import { swapSegments } from './segment-swap.ts'
 import { StorageError, storageFailure } from './storage-error.ts'
@@ -117,24 +116,17 @@ export class PartitionLog {
   readonly #commit: GroupCommit
   readonly #listeners = new Set<() => void>()
   #options: PartitionLogOptions
+  readonly #inventory: LogInventory
   readonly #segments: SegmentList
   readonly #reader: LogReader
-  #logStartOffset: Offset
   #nextOffset: Offset
   #visibleEndOffset: Offset
-  /** The last segment as of its last sync: what a checkpoint may vouch for. */
-  #syncedRecord: SegmentRecord | null = null
   /** Which bytes of the last segment are acknowledged; everything in the others is. */
   #acknowledged: { segment: Segment | null; bytes: number } = { segment: null, bytes: 0 }
   /** Monotonic time at which the last segment's age was zero. */
   #activeSinceMs = 0
-  #removing: Offset[] = []
-  /** Everything below is compacted. */
-  #cleanedOffset: Offset
   /** Resolves when the compaction under way has ended; null while there is none. */
   #cleaning: Promise<void> | null = null
-  /** True while the checkpoint on disk tells of a swap, which may be long finished. */
-  #isSwapNoted = false
   #heldBytes = 0
   #failure: StorageError | null = null
   #isClosed = false
@@ -153,11 +145,10 @@ export class PartitionLog {
     this.#diagnostics = start.diagnostics
     this.#options = start.options
     this.#context = parts.context
-    this.#segments = new SegmentList(recovered.segments, recovered.losses)
-    this.#logStartOffset = recovered.logStartOffset
+    this.#inventory = new LogInventory(parts.context, recovered, start.diagnostics)
+    this.#segments = this.#inventory.segments
     this.#nextOffset = recovered.endOffset
     this.#visibleEndOffset = recovered.endOffset
-    this.#cleanedOffset = recovered.cleanedOffset
     this.recovery = {
       durationMs: parts.durationMs,
       scannedBytes: recovered.scannedBytes,
@@ -203,7 +194,7 @@ export class PartitionLog {
 
   /** The first offset that may be read. */
   get logStartOffset(): Offset {
-    return this.#logStartOffset
+    return this.#inventory.logStartOffset
   }
 
   /** The offset that the next appended record gets. */
@@ -227,7 +218,7 @@ export class PartitionLog {
 
   /** Below this offset compaction has kept only the latest record of each key. */
   get cleanedOffset(): Offset {
-    return this.#cleanedOffset
+    return this.#inventory.cleanedOffset
   }
 
   /** Bytes that the last `applyRetention` would have deleted, had they not been held. */
@@ -334,10 +325,10 @@ export class PartitionLog {
     if (offset > this.#visibleEndOffset) throw this.#outOfRange(offset)
     await this.#runExclusive(async () => {
       if (this.#failure !== null) throw this.#failure
-      if (offset <= this.#logStartOffset) return
+      if (offset <= this.#inventory.logStartOffset) return
       const limits = { nowMs: 0, retentionMs: -1, retentionBytes: -1, logStartOffset: offset }
       const count = countExpired(this.#segments.all, { ...limits, durableEndOffset: this.#visibleEndOffset })
-      await this.#removeLeading(count, offset)
+      await this.#inventory.removeLeading(count, offset)
     })
   }
 
@@ -357,7 +348,7 @@ export class PartitionLog {
         nowMs,
         retentionMs,
         retentionBytes,
-        logStartOffset: this.#logStartOffset,
+        logStartOffset: this.#inventory.logStartOffset,
         durableEndOffset: this.#visibleEndOffset,
       }
       const count = countExpired(this.#segments.all, { ...limits, heldOffset })
@@ -368,15 +359,15 @@ export class PartitionLog {
       if (count === 0) return 0
       const isLastExpired = count === this.#segments.all.length
       // The log always has a segment to write to, and it begins where the expired one ends.
-      if (isLastExpired) await this.#guard(() => this.#roll(this.#lastSegment().endOffset))
-      await this.#removeLeading(count, this.#logStartOffset)
+      if (isLastExpired) await this.#guard(() => this.#roll(this.#inventory.active.endOffset))
+      await this.#inventory.removeLeading(count, this.#inventory.logStartOffset)
       return count
     })
   }
 
   /** How much of the log an earlier compaction has covered, and how much could be compacted now. Reads nothing. */
   cleanliness(bounds: Omit<CleanBounds, 'cleanedOffset'>): Cleanliness {
-    return cleanlinessOf(this.#segments.all, { ...bounds, cleanedOffset: this.#cleanedOffset })
+    return cleanlinessOf(this.#segments.all, { ...bounds, cleanedOffset: this.#inventory.cleanedOffset })
   }
 
   /**
@@ -426,8 +417,8 @@ export class PartitionLog {
       try {
         if (this.#failure === null) {
           await this.#sync()
-          await this.#lastSegment().saveIndexes()
-          await this.#writeCheckpoint()
+          await this.#inventory.active.saveIndexes()
+          await this.#inventory.save()
         }
       } catch (error) {
         await this.#fail(error)
@@ -450,13 +441,13 @@ export class PartitionLog {
 
   async #prepareForWriting(recovered: RecoveredLog): Promise<void> {
     if (recovered.writable === null) await this.#beginSegment(recovered.endOffset)
-    else await this.#lastSegment().openForWriting(recovered.writable.file, recovered.writable.indexes)
-    const active = this.#lastSegment()
-    this.#syncedRecord = active.toRecord()
+    else await this.#inventory.active.openForWriting(recovered.writable.file, recovered.writable.indexes)
+    const active = this.#inventory.active
+    this.#inventory.syncedRecord = active.toRecord()
     this.#acknowledged = { segment: active, bytes: active.bytes }
     const ageMs = Math.max(0, this.#clock.wallMs() - active.createdMs)
     this.#activeSinceMs = this.#clock.monotonicMs() - ageMs
-    if (recovered.needsCheckpoint) await this.#writeCheckpoint()
+    if (recovered.needsCheckpoint) await this.#inventory.save()
   }
 
   /** Runs under `#exclusive`. Splits the group where a segment is full; the last part ends with the policy's sync. */
@@ -471,19 +462,19 @@ export class PartitionLog {
         bytes += batch.length
         continue
       }
-      if (index > first) await this.#lastSegment().write(batches.slice(first, index), this.#clock.wallMs())
+      if (index > first) await this.#inventory.active.write(batches.slice(first, index), this.#clock.wallMs())
       if (batch === undefined) break
-      await this.#roll(this.#lastSegment().endOffset)
+      await this.#roll(this.#inventory.active.endOffset)
       first = index
       bytes = batch.length
     }
     if (this.#options.sync.policy === 'every-ack') await this.#sync()
     else if (this.#options.sync.policy === 'interval') this.#scheduleSync(this.#options.sync.intervalMs)
-    this.#advance(this.#lastSegment())
+    this.#advance(this.#inventory.active)
   }
 
   #mustRollBefore(batch: Buffer, bytesBefore: number): boolean {
-    const active = this.#lastSegment()
+    const active = this.#inventory.active
     const bytes = active.bytes + bytesBefore
     if (bytes === 0) return false
     if (bytes + batch.length > this.#options.segmentBytesMax) return true
@@ -499,11 +490,11 @@ export class PartitionLog {
    *    name holds nothing that was acknowledged.
    */
   async #roll(baseOffset: Offset): Promise<void> {
-    const active = this.#lastSegment()
+    const active = this.#inventory.active
     await this.#sync()
     await active.seal()
     await this.#beginSegment(baseOffset)
-    await this.#writeCheckpoint()
+    await this.#inventory.save()
     await this.#segments.closeUnused()
   }
 
@@ -523,18 +514,18 @@ export class PartitionLog {
     await segment.openForWriting(file, IndexBuilder.empty(baseOffset, this.#options.indexIntervalBytes))
     await this.#disk.syncDirectory(this.directory)
     this.#segments.push(segment)
-    this.#syncedRecord = segment.toRecord()
+    this.#inventory.syncedRecord = segment.toRecord()
     this.#acknowledged = { segment, bytes: 0 }
     this.#activeSinceMs = this.#clock.monotonicMs()
   }
 
   /** Makes the last segment durable, when anything was written since the last time. */
   async #sync(): Promise<void> {
-    const active = this.#lastSegment()
+    const active = this.#inventory.active
     const record = active.toRecord()
-    if (this.#syncedRecord?.bytes === record.bytes) return
+    if (this.#inventory.syncedRecord?.bytes === record.bytes) return
     await active.sync()
-    this.#syncedRecord = record
+    this.#inventory.syncedRecord = record
   }
 
   #scheduleSync(delayMs: number): void {
@@ -609,96 +600,6 @@ export class PartitionLog {
     }
   }
 
-  // --- segments and checkpoint ---------------------------------------------------------------------------------------
-
-  #lastSegment(): Segment {
-    const segment = this.#segments.last
-    assert(segment !== undefined, 'an open log has a segment to write to')
-    return segment
-  }
-
-  /**
-   * Lets go of the first `count` segments. In this order:
-   * 1. The checkpoint says that they are going, and where the log now starts; it is durable.
-   * 2. Only then are the files removed. A crash in between leaves files that the next start removes.
-   */
-  async #removeLeading(count: number, logStartOffset: Offset): Promise<void> {
-    const before = {
-      segments: this.#segments.all,
-      losses: this.#segments.losses,
-      start: this.#logStartOffset,
-      removing: this.#removing,
-    }
-    const going = before.segments.slice(0, count)
-    const kept = before.segments.slice(count)
-    const start = asOffset(Math.max(logStartOffset, count > 0 ? (kept[0]?.baseOffset ?? 0) : 0))
-    const losses = before.losses.filter((loss) => loss.toOffset > start || loss.toOffset === loss.fromOffset)
-    this.#segments.set(kept, losses)
-    this.#logStartOffset = start
-    this.#removing = [...before.removing, ...going.map((segment) => segment.baseOffset)]
-    try {
-      await this.#writeCheckpoint()
-    } catch (error) {
-      // Nothing has happened yet: the log goes on as it was.
-      this.#segments.set(before.segments, before.losses)
-      this.#logStartOffset = before.start
-      this.#removing = before.removing
-      throw error
-    }
-    for (const segment of going) {
-      segment.isRemoved = true
-      await segment.release()
-    }
-    await this.#removeFiles(going)
-  }
-
-  /** Removes the files of segments that the checkpoint lists as going. */
-  async #removeFiles(gone: readonly Segment[]): Promise<void> {
-    for (const segment of gone) {
-      try {
-        await removeSegmentFiles(this.#context, segment.baseOffset)
-        this.#removing = this.#removing.filter((base) => base !== segment.baseOffset)
-      } catch (error) {
-        this.#diagnostics.warn(
-          { path: segment.path, err: error },
-          'segment could not be removed, tried again later',
-        )
-      }
-    }
-  }
-
-  async #writeCheckpoint(
-    swap: { fresh: Segment; replaced: readonly Segment[] } | null = null,
-  ): Promise<void> {
-    const active = this.#lastSegment()
-    const synced = this.#syncedRecord
-    assert(
-      synced !== null && synced.baseOffset === active.baseOffset,
-      'the last segment has been vouched for',
-    )
-    const swaps: Swap[] = []
-    let sealed = this.#segments.all.slice(0, -1)
-    if (swap !== null) {
-      const { fresh, replaced } = swap
-      swaps.push({ baseOffset: fresh.baseOffset, replaced: replaced.map((segment) => segment.toRecord()) })
-      sealed = sealed.flatMap((segment) => {
-        if (segment === replaced[0]) return [fresh]
-        return replaced.includes(segment) ? [] : [segment]
-      })
-      this.#isSwapNoted = true
-    }
-    await writeCheckpoint(this.#disk, this.directory, {
-      logStartOffset: this.#logStartOffset,
-      endOffset: synced.endOffset,
-      segments: [...sealed.map((segment) => segment.toRecord()), { ...synced, holes: active.holes }],
-      removing: this.#removing,
-      losses: this.#segments.losses,
-      cleanedOffset: this.#cleanedOffset,
-      swaps,
-    })
-    if (swap === null) this.#isSwapNoted = false
-  }
-
   // --- compaction ----------------------------------------------------------------------------------------------------
 
   #asCleanable(): CleanableLog {
@@ -712,7 +613,7 @@ export class PartitionLog {
         return log.#segments.losses
       },
       get cleanedOffset() {
-        return log.#cleanedOffset
+        return log.#inventory.cleanedOffset
       },
       get segmentBytesMax() {
         return log.#options.segmentBytesMax
@@ -721,15 +622,13 @@ export class PartitionLog {
       swap: (replaced, cleaned) =>
         this.#runExclusive(async () => {
           this.#assertWritable()
-          // A noted swap is finished when the next start finds its file: it must not find this one's.
-          if (this.#isSwapNoted) await this.#writeCheckpoint()
+          await this.#inventory.forgetSwap()
           return swapSegments(this.#asSwappable(), replaced, cleaned)
         }),
       noteCleaned: (offset) =>
         this.#runExclusive(async () => {
           this.#assertWritable()
-          this.#cleanedOffset = offset
-          await this.#writeCheckpoint()
+          await this.#inventory.noteCleaned(offset)
         }),
       rescan: (segment) => this.#reader.rescan(segment),
     }
@@ -739,13 +638,9 @@ export class PartitionLog {
     return {
       context: this.#context,
       segments: this.#segments,
-      commitSwap: (fresh, replaced) =>
-        this.#guard(async () => {
-          this.#removing.push(...replaced.slice(1).map((segment) => segment.baseOffset))
-          await this.#writeCheckpoint({ fresh, replaced })
-        }),
+      commitSwap: (fresh, replaced) => this.#guard(() => this.#inventory.decideSwap({ fresh, replaced })),
       guard: (run) => this.#guard(run),
-      removeFiles: (gone) => this.#removeFiles(gone),
+      removeFiles: (gone) => this.#inventory.removeFiles(gone),
     }
   }
 
@@ -753,7 +648,7 @@ export class PartitionLog {
     const log = this
     return {
       get logStartOffset() {
-        return log.#logStartOffset
+        return log.#inventory.logStartOffset
       },
       get durableEndOffset() {
         return log.#visibleEndOffset
@@ -767,7 +662,7 @@ export class PartitionLog {
   /** Reading goes on when the damage cannot be written down. */
   async #noteDamage(): Promise<void> {
     await this.#runExclusive(async () => {
-      if (this.#failure === null && !this.#isClosed) await this.#writeCheckpoint()
+      if (this.#failure === null && !this.#isClosed) await this.#inventory.save()
     }).catch((error: unknown) => {
       this.#diagnostics.warn({ directory: this.directory, err: error }, 'damage could not be written down')
     })
@@ -789,14 +684,16 @@ export class PartitionLog {
   }
 
   #assertInRange(offset: Offset): void {
-    if (offset < this.#logStartOffset || offset > this.#nextOffset) throw this.#outOfRange(offset)
+    if (offset < this.#inventory.logStartOffset || offset > this.#nextOffset) throw this.#outOfRange(offset)
   }
 
   #outOfRange(offset: Offset): StorageError {
     return new StorageError(
       'GS_STORAGE_OFFSET_OUT_OF_RANGE',
-      `Offset ${offset} is not in the log: it holds ${this.#logStartOffset} up to ${this.#visibleEndOffset} (exclusive).`,
-      { facts: { offset, logStartOffset: this.#logStartOffset, endOffset: this.#visibleEndOffset } },
+      `Offset ${offset} is not in the log: it holds ${this.#inventory.logStartOffset} up to ${this.#visibleEndOffset} (exclusive).`,
+      {
+        facts: { offset, logStartOffset: this.#inventory.logStartOffset, endOffset: this.#visibleEndOffset },
+      },
     )
   }
 }
