@@ -3,22 +3,9 @@
 import { Command, CommanderError } from 'commander'
 import { nearestName } from '../config/nearest.ts'
 import { GopherShipError } from '../core/errors.ts'
-import { auditCommand } from './audit-command.ts'
 import type { CommandContext } from './command-context.ts'
-import { compactCommand } from './compact-command.ts'
-import { configCommand } from './config-command.ts'
-import { deadLetterCommand } from './dead-letter-command.ts'
-import { debtCommand } from './debt-command.ts'
-import { emergencyCommand } from './emergency-command.ts'
 import { EXIT, EXIT_CODE_MEANINGS, exitCodeOf } from './exit-codes.ts'
-import { replayCommand } from './replay-command.ts'
-import { simulateCommand } from './simulate-command.ts'
-import { statusCommand } from './status-command.ts'
 import type { Terminal } from './terminal.ts'
-import { tierCommand } from './tier-command.ts'
-import { topicsCommand } from './topics-command.ts'
-import { topologyCommand } from './topology-command.ts'
-import { upCommand } from './up-command.ts'
 
 const EXAMPLES = `
 Examples:
@@ -35,22 +22,22 @@ Every option can be in the file, in the environment and on the command line; the
   broker: {port: 29092}      GOPHERSHIP_BROKER_PORT=29092      --broker-port 29092
 `
 
-/** In the order of help. */
-const COMMANDS: readonly ((context: CommandContext) => Command)[] = [
-  upCommand,
-  statusCommand,
-  emergencyCommand,
-  tierCommand,
-  debtCommand,
-  compactCommand,
-  auditCommand,
-  replayCommand,
-  deadLetterCommand,
-  topicsCommand,
-  topologyCommand,
-  simulateCommand,
-  configCommand,
-]
+/** By name, in the order of help. Loaded when wanted: what runs for months does not hold the code of all the others. */
+const COMMANDS: Readonly<Record<string, () => Promise<(context: CommandContext) => Command>>> = {
+  up: async () => (await import('./up-command.ts')).upCommand,
+  status: async () => (await import('./status-command.ts')).statusCommand,
+  emergency: async () => (await import('./emergency-command.ts')).emergencyCommand,
+  tier: async () => (await import('./tier-command.ts')).tierCommand,
+  debt: async () => (await import('./debt-command.ts')).debtCommand,
+  compact: async () => (await import('./compact-command.ts')).compactCommand,
+  audit: async () => (await import('./audit-command.ts')).auditCommand,
+  replay: async () => (await import('./replay-command.ts')).replayCommand,
+  'dead-letter': async () => (await import('./dead-letter-command.ts')).deadLetterCommand,
+  topics: async () => (await import('./topics-command.ts')).topicsCommand,
+  topology: async () => (await import('./topology-command.ts')).topologyCommand,
+  simulate: async () => (await import('./simulate-command.ts')).simulateCommand,
+  config: async () => (await import('./config-command.ts')).configCommand,
+}
 
 /** Runs one command line (without node and script) and resolves with the exit code. Never throws. */
 export async function runCli(args: readonly string[], terminal: Terminal, version: string): Promise<number> {
@@ -63,7 +50,8 @@ export async function runCli(args: readonly string[], terminal: Terminal, versio
     },
   }
   try {
-    await buildProgram(context).parseAsync([...args], { from: 'user' })
+    const program = await buildProgram(context, args[0] ?? '')
+    await program.parseAsync([...args], { from: 'user' })
     return exitCode
   } catch (error) {
     // Ctrl-C during a command that reads for long is no failure to explain.
@@ -77,7 +65,8 @@ export async function runCli(args: readonly string[], terminal: Terminal, versio
   }
 }
 
-function buildProgram(context: CommandContext): Command {
+/** The program with the command of that name; with all of them for whoever asks for help or mistypes one. */
+async function buildProgram(context: CommandContext, name: string): Promise<Command> {
   const { terminal, version } = context
   const codes = EXIT_CODE_MEANINGS.map(([code, meaning]) => `  ${code}  ${meaning}`).join('\n')
   const program = new Command('gophership')
@@ -90,8 +79,9 @@ function buildProgram(context: CommandContext): Command {
     .enablePositionalOptions()
     .addHelpText('after', EXAMPLES)
     .addHelpText('after', `Exit codes:\n${codes}`)
-  for (const command of COMMANDS) {
-    program.addCommand(command(context))
+  const wanted = Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]] : Object.values(COMMANDS)
+  for (const command of await Promise.all(wanted.map((load) => load?.()))) {
+    if (command !== undefined) program.addCommand(command(context))
   }
   return applyToAll(program, (command) =>
     command
