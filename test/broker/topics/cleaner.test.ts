@@ -10,7 +10,7 @@ import { seededRandom } from '../../../src/core/random.ts'
 import type { Diagnostics } from '../../../src/telemetry/diagnostics.ts'
 import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
 import type { KeyedBatchOptions, KeyedRecord } from '../../storage/compaction-support.ts'
-import { foldOf, keyedBatch, readRecords } from '../../storage/compaction-support.ts'
+import { foldOf, KEY_HASH, keyedBatch, RESTLESS, readRecords } from '../../storage/compaction-support.ts'
 import { ManualClock } from '../../storage/support.ts'
 import { SimDisk, simPath } from '../../support/sim-disk.ts'
 
@@ -304,6 +304,16 @@ describe('producers and transactions', () => {
     await append(partition, [{ key: 'k0', value: 'open' }], txn(8, 0))
     await fill(it, partition, 6)
     expect(await cleaner.cleanAll()).toBe(0)
+    const asked = await partition.compact({
+      nowMs: it.clock.wall,
+      minLagMs: 0,
+      deleteRetentionMs: 0,
+      offsetMax: Number.POSITIVE_INFINITY,
+      keyBytesMax: 24 * 1024,
+      keyHash: KEY_HASH,
+      pace: RESTLESS,
+    })
+    expect(asked).toMatchObject({ passCount: 0, removedRecords: 0 })
     await partition.appendMarker({ producerId: 8, producerEpoch: 0, type: 'commit' })
     await fill(it, partition, 1)
     expect(await cleaner.cleanAll()).toBe(1)
