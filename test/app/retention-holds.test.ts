@@ -12,6 +12,8 @@ import { encodeDebtKey, encodeDebtValue } from '../../src/ledger/debt-record.ts'
 import { LedgerFold } from '../../src/ledger/ledger-fold.ts'
 import { encodeLedgerBatch, ensureLedgerTopic, LEDGER_TOPIC } from '../../src/ledger/ledger-topic.ts'
 import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
+import { offsetFetchApi } from '../../src/wire/09-offset-fetch.ts'
+import type { AnyApi, ResponseOf } from '../../src/wire/api.ts'
 import { startTestBroker } from '../support/broker.ts'
 import { eventually } from '../support/eventually.ts'
 
@@ -81,10 +83,19 @@ test('all of a partition that was never committed is held, and nothing of a vaul
   expect(holds(undefined, [debt(20, 29)], false)).toBe(20)
 })
 
-test('the broker is told of every partition of the vault and of no other, again and again', async () => {
+/** A cluster on a broker of its own, and a way to book debt and commit behind it, as a processor does. */
+async function startBench({ onOffsetFetch = async () => {} }: { onOffsetFetch?: () => Promise<void> } = {}) {
   const broker = await startTestBroker()
   cleanups.push(() => broker.stop())
-  const cluster = new KafkaCluster({
+  class Watched extends KafkaCluster {
+    override async request<A extends AnyApi>(
+      ...[api, value, target, options]: Parameters<typeof KafkaCluster.prototype.request<A>>
+    ): Promise<ResponseOf<A>> {
+      if ((api as AnyApi) === offsetFetchApi) await onOffsetFetch()
+      return super.request(api, value, target, options)
+    }
+  }
+  const cluster = new Watched({
     bootstrapServers: [broker.address],
     clientId: 'test',
     clock: {
@@ -97,21 +108,38 @@ test('the broker is told of every partition of the vault and of no other, again 
   })
   await cluster.connect()
   cleanups.push(() => cluster.close())
+  const producer = new Producer(cluster)
+  cleanups.push(() => producer.stop())
+  const book = async (entry: DebtEntry, offsets: readonly number[]) => {
+    await ensureLedgerTopic(cluster)
+    const batch = encodeLedgerBatch(new BatchEncoder({ bytesInitial: 1_024 }), [recordOf(entry)], 1)
+    await producer.send(LEDGER_TOPIC, 0, Buffer.from(batch))
+    const committed = offsets.map((offset, partition) => ({ topic: TOPIC, partition, offset }))
+    await commitOffsets(cluster, { groupId: 'gophership' }, committed)
+  }
+  const hold = (tell: (holds: readonly VaultHold[]) => Promise<void>) => {
+    const running = RetentionHolds.start({
+      cluster,
+      diagnostics: silentDiagnostics,
+      vaultTemplate: 'raw-vault.{stream}',
+      groupId: 'gophership',
+      isProcessedHere: true,
+      tell,
+    })
+    cleanups.push(() => running.stop())
+  }
+  return { cluster, book, hold }
+}
+
+test('the broker is told of every partition of the vault and of no other, again and again', async () => {
+  const { cluster, book, hold } = await startBench()
   await cluster.ensureTopic(TOPIC, { partitionCount: 2 })
   await cluster.ensureTopic('enriched.web', { partitionCount: 1 })
   const told: (readonly VaultHold[])[] = []
-  const running = RetentionHolds.start({
-    cluster,
-    diagnostics: silentDiagnostics,
-    vaultTemplate: 'raw-vault.{stream}',
-    groupId: 'gophership',
-    isProcessedHere: true,
-    tell: async (now) => {
-      told.push(now)
-      if (told.length === 1) throw new Error('the broker is starting again')
-    },
+  hold(async (now) => {
+    told.push(now)
+    if (told.length === 1) throw new Error('the broker is starting again')
   })
-  cleanups.push(() => running.stop())
   const untilTold = (offsets: readonly number[]) =>
     eventually(
       `told ${offsets}`,
@@ -123,19 +151,36 @@ test('the broker is told of every partition of the vault and of no other, again 
     )
 
   await untilTold([0, 0])
-  await ensureLedgerTopic(cluster)
-  const producer = new Producer(cluster)
-  cleanups.push(() => producer.stop())
-  const batch = encodeLedgerBatch(new BatchEncoder({ bytesInitial: 1_024 }), [recordOf(debt(3, 6))], 1)
-  await producer.send(LEDGER_TOPIC, 0, Buffer.from(batch))
-  await commitOffsets(cluster, { groupId: 'gophership' }, [
-    { topic: TOPIC, partition: 0, offset: 10 },
-    { topic: TOPIC, partition: 1, offset: 20 },
-  ])
+  await book(debt(3, 6), [10, 20])
   await untilTold([3, 20])
 
   expect(told.at(-1)).toEqual([
     { topic: TOPIC, partition: 0, offset: 3 },
     { topic: TOPIC, partition: 1, offset: 20 },
   ])
+})
+
+test('debt that is booked while the holds are worked out is never left out', async () => {
+  let books: (() => Promise<void>) | null = null
+  const { cluster, book, hold } = await startBench({
+    // A processor commits at the worst moment: between what is read first and what is read second.
+    onOffsetFetch: async () => {
+      const now = books
+      books = null
+      await now?.()
+    },
+  })
+  await cluster.ensureTopic(TOPIC, { partitionCount: 1 })
+  await book(debt(0, 0, 'settled'), [10])
+  const told: (number | null)[] = []
+  hold(async (now) => void told.push(...now.map(({ offset }) => offset)))
+  await eventually('told', () => told.length > 0)
+
+  books = () => book(debt(10, 19), [20])
+  await eventually(
+    'the debt was booked, and told again',
+    () => books === null && told.at(-1) === 10 && told.length > 20,
+  )
+
+  expect(Math.max(...told.map((offset) => offset ?? Number.POSITIVE_INFINITY))).toBe(10)
 })

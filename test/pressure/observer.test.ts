@@ -143,12 +143,17 @@ test('an emergency is published before the order returns, and its end as well', 
     override: null,
   }
   at.observer.ordersChanged()
-  const during = at.reader.read()
+  const during = { ...at.reader.read(), isEmergency: at.reader.isEmergency }
   const status = at.observer.status()
   at.orders = NO_ORDERS as StandingOrders
   at.observer.ordersChanged()
 
-  expect(during).toMatchObject({ tier: 'passthrough', cause: 'emergency', driver: 'emergency' })
+  expect(during).toMatchObject({
+    tier: 'passthrough',
+    cause: 'emergency',
+    driver: 'emergency',
+    isEmergency: true,
+  })
   expect(status).toMatchObject({
     tierText: 'passthrough: emergency, sink is down',
     emergency: { reason: 'sink is down', by: 'ops', scope: 'process' },
