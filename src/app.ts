@@ -11,8 +11,7 @@ import { AdminServer } from './admin/admin-server.ts'
 import type { AppContext } from './app/app-context.ts'
 import type { BrokerPart } from './app/broker-part.ts'
 import { startBrokerPart } from './app/broker-part.ts'
-import type { CompactorPart } from './app/compactor-part.ts'
-import { startCompactorPart } from './app/compactor-part.ts'
+import { CompactorPart } from './app/compactor-part.ts'
 import type { IngressPart } from './app/ingress-part.ts'
 import { startIngressPart } from './app/ingress-part.ts'
 import { explainListenFailure } from './app/listen-failure.ts'
@@ -159,9 +158,10 @@ export class App {
       this.#readiness.watchProcessor(processor)
       this.#pressure.watchProcessor(processor)
     }
-    if (has('compactor') && this.#pressure !== null) {
+    if (has('compactor') && this.#pressure !== null && this.#cluster !== null) {
       const { ambient } = this.#pressure
-      const compactor = await startCompactorPart(this.#context, { bootstrapServers, ambient })
+      const cluster = this.#cluster
+      const compactor = await CompactorPart.start(this.#context, { cluster, bootstrapServers, ambient })
       this.#started.push({ name: 'compactor', stop: () => compactor.stop() })
       this.#compactor = compactor
     }

@@ -6,6 +6,8 @@ import { nearestName } from '../config/nearest.ts'
 import { GopherShipError } from '../core/errors.ts'
 import type { TopologyDeclaration } from '../topology/declaration.ts'
 import { parseTopology } from '../topology/declaration.ts'
+import type { TopologyCase } from '../topology/topology-cases.ts'
+import { parseCases } from '../topology/topology-cases.ts'
 import { withModuleUrls } from '../topology/user-stages.ts'
 
 /** Beside `src` in a checkout and beside `dist` in the package. */
@@ -26,7 +28,7 @@ export async function shippedTopologies(): Promise<string[]> {
  * anything else a name. Throws GS_TOPOLOGY_INVALID.
  */
 export async function loadTopology(nameOrPath: string): Promise<TopologyDeclaration> {
-  if (nameOrPath.includes('/') || /\.(ya?ml|json)$/.test(nameOrPath)) {
+  if (isPath(nameOrPath)) {
     return withModuleUrls(
       parseTopology(await readTopology(nameOrPath, nameOrPath), nameOrPath),
       pathToFileURL(nameOrPath),
@@ -51,9 +53,26 @@ async function readTopology(path: string | URL, origin: string): Promise<string>
     return await readFile(path, 'utf8')
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new GopherShipError('GS_TOPOLOGY_INVALID', `could not read the topology ${origin}: ${reason}`, {
+    throw new GopherShipError('GS_TOPOLOGY_INVALID', `could not read ${origin}: ${reason}`, {
       cause,
       facts: { path: origin },
     })
   }
+}
+
+/**
+ * Reads the cases of a topology: the file beside it (`mine.cases.yaml` beside `mine.yaml`), or the one given. Throws
+ * GS_TOPOLOGY_INVALID.
+ */
+export async function loadCases(nameOrPath: string, casesPath?: string): Promise<TopologyCase[]> {
+  const beside = isPath(nameOrPath)
+    ? nameOrPath.replace(/\.(ya?ml|json)$/, '.cases.$1')
+    : new URL(`${nameOrPath}.cases${ENDING}`, SHIPPED)
+  const path = casesPath ?? beside
+  const origin = path instanceof URL ? `${nameOrPath}.cases${ENDING}` : path
+  return parseCases(await readTopology(path, origin), origin)
+}
+
+function isPath(nameOrPath: string): boolean {
+  return nameOrPath.includes('/') || /\.(ya?ml|json)$/.test(nameOrPath)
 }
