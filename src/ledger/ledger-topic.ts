@@ -18,6 +18,8 @@ const LEDGER_CONFIGS = {
   'cleanup.policy': 'compact',
   'min.cleanable.dirty.ratio': '0.5',
   'segment.bytes': String(16 * 1024 * 1024),
+  // The segment being written is never compacted, so a quiet ledger has to begin a new one now and then.
+  'segment.ms': String(3_600_000),
 } as const
 
 /** Creates the topic where it is missing. */
