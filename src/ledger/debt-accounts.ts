@@ -9,7 +9,8 @@
  */
 
 import type { Offset } from '../core/brands.ts'
-import type { DebtEntry } from './debt-entry.ts'
+import { asOffset } from '../core/brands.ts'
+import { type DebtEntry, splitEntry } from './debt-entry.ts'
 import {
   addDebt,
   coalesce,
@@ -30,11 +31,26 @@ export interface DebtAccounts {
 
 export const NO_ACCOUNTS: DebtAccounts = { owed: NO_DEBT, repaid: NO_DEBT }
 
-/** The books that the accounts amount to: what was repaid counts, the rest is as it was booked. */
+/** The books that the accounts amount to: what was repaid counts, the rest is as it was booked. One pass over both. */
 export function booksOf({ owed, repaid }: DebtAccounts): DebtBooks {
   if (repaid.length === 0) return owed
-  let rest = owed
-  for (const entry of repaid) rest = subtractDebt(rest, entry)
+  const rest: DebtEntry[] = []
+  let from = 0
+  for (const entry of owed) {
+    while ((repaid[from]?.last ?? Number.POSITIVE_INFINITY) < entry.first) from += 1
+    let left: DebtEntry | null = entry
+    for (let at = from; left !== null; at += 1) {
+      const paid = repaid[at]
+      if (paid === undefined || paid.first > left.last) break
+      if (paid.first > left.first) {
+        const [before, after]: [DebtEntry, DebtEntry] = splitEntry(left, paid.first)
+        rest.push(before)
+        left = after
+      }
+      left = paid.last >= left.last ? null : splitEntry(left, asOffset(paid.last + 1))[1]
+    }
+    if (left !== null) rest.push(left)
+  }
   return coalesce([...rest, ...repaid].sort((a, b) => a.first - b.first))
 }
 
