@@ -179,7 +179,7 @@ export class ProcessorPart {
     this.#supervisors.pop()
     await supervisor.stop({ stopMsMax: STOP_MS_MAX })
     if (counted) this.#retired.push(counted.filter(isCounter))
-
+    await this.#retire([this.#memberName(this.#supervisors.length)])
   }
 
   async #retire(members: readonly string[]): Promise<void> {
