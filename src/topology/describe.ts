@@ -4,6 +4,7 @@ import type { CompiledTopology } from './compile.ts'
 import { stagesAt } from './compile.ts'
 import type { Density } from './declaration.ts'
 import { DENSITIES } from './declaration.ts'
+import { shortUrl } from './user-stages.ts'
 
 /** What `describeAsJson` gives. */
 export interface TopologyDescription {
@@ -14,6 +15,8 @@ export interface TopologyDescription {
   readonly stages: readonly {
     readonly stage: string
     readonly summary: string
+    /** The file of a stage of the user's own; null for one that ships. */
+    readonly module: string | null
     readonly tiers: readonly string[]
     readonly options: Readonly<Record<string, unknown>>
   }[]
@@ -30,9 +33,10 @@ export function describeAsJson(topology: CompiledTopology): TopologyDescription 
     summary: declaration.summary ?? null,
     source: declaration.source,
     timeZone: topology.timeZone,
-    stages: topology.stages.map(({ name, summary, tiers, options }) => ({
+    stages: topology.stages.map(({ name, summary, module, tiers, options }) => ({
       stage: name,
       summary,
+      module: module === null ? null : shortUrl(module),
       tiers,
       options,
     })),
@@ -45,11 +49,13 @@ export function describeAsJson(topology: CompiledTopology): TopologyDescription 
 export function describeAsText(topology: CompiledTopology): string {
   const { declaration } = topology
   const wide = Math.max(...topology.stages.map((stage) => stage.name.length), 0)
-  const stages = topology.stages.flatMap(({ name, summary, tiers, options }, index) => {
+  const stages = topology.stages.flatMap(({ name, summary, module, tiers, options }, index) => {
     const marks = (['full', 'partial'] as const)
       .map((tier) => (tiers.includes(tier) ? tier : '').padEnd(8))
       .join('')
     const lines = [`  ${`${index + 1}`.padStart(2)}  ${name.padEnd(wide)}  ${marks} ${summary}`]
+    if (module !== null)
+      lines.push(`      ${''.padEnd(wide)}  ${''.padEnd(16)} your own, from ${shortUrl(module)}`)
     const given = Object.keys(options).length > 0
     if (given) lines.push(`      ${''.padEnd(wide)}  ${''.padEnd(16)} options ${JSON.stringify(options)}`)
     return lines
@@ -61,10 +67,42 @@ export function describeAsText(topology: CompiledTopology): string {
     `zone      ${topology.timeZone}, for times that carry no offset`,
     'stages    in order, each with the density tiers in which it runs',
     ...stages,
+    ...tierLines(topology),
     `sinks     events to ${declaration.sinks.enriched}`,
     `          records that no stage could handle to ${declaration.sinks.deadLetter}`,
     '',
   ].join('\n')
+}
+
+/** What runs at each density, in order. */
+function tierLines(topology: CompiledTopology): string[] {
+  return DENSITIES.flatMap((density, index) => {
+    const names = stagesAt(topology, density).map((stage) => stage.name)
+    const text =
+      density === 'passthrough'
+        ? 'no stage: batches are forwarded as they are, and are owed'
+        : names.length === 0
+          ? 'no stage: the event is the line'
+          : names.join(' → ')
+    return wrap(text, TIER_COLUMNS).map((line, lineIndex) => {
+      const title = index === 0 && lineIndex === 0 ? 'tiers' : ''
+      return `${title.padEnd(10)}${(lineIndex === 0 ? density : '').padEnd(13)}${line}`
+    })
+  })
+}
+
+const TIER_COLUMNS = 80
+
+/** Breaks text between words into lines of at most so many characters, where words allow it. */
+function wrap(text: string, columns: number): string[] {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const line = lines[lines.length - 1] as string
+    if (line === '') lines[lines.length - 1] = word
+    else if (line.length + 1 + word.length <= columns) lines[lines.length - 1] = `${line} ${word}`
+    else lines.push(word)
+  }
+  return lines
 }
 
 /** A flowchart for anything that renders Mermaid; ends with a line feed. */

@@ -7,6 +7,7 @@
 import { EVENT_BYTES_MAX } from '../core/limits.ts'
 import type { CompiledTopology } from './compile.ts'
 import { stagesAt } from './compile.ts'
+import type { DeadLetter } from './dead-letter.ts'
 import type { Density } from './declaration.ts'
 import { decodeLine } from './decode-line.ts'
 import { EventDraft } from './event-draft.ts'
@@ -14,23 +15,6 @@ import { EventWriter } from './event-writer.ts'
 import type { PartialLine } from './partial-line.ts'
 import { DECLINED, partialLineOf } from './partial-line.ts'
 import type { Stage } from './stage.ts'
-
-/** Why a record has no event. Every reason is one of these, for ever. */
-export type DeadLetterReason =
-  /** The value is not UTF-8. */
-  | 'invalid-utf8'
-  /** A stage threw. */
-  | 'stage-failed'
-  /** The event would not fit a batch. */
-  | 'event-too-large'
-
-/** A record that could not be enriched; the processor sends its bytes to the dead-letter topic with these as headers. */
-export interface DeadLetter {
-  readonly reason: DeadLetterReason
-  /** The stage that failed: a declared one, or `decode` or `encode` around them. */
-  readonly stage: string
-  readonly message: string
-}
 
 interface RunningStage {
   readonly name: string

@@ -46,3 +46,14 @@ export function ownString(object: JsonObject, key: string): string | undefined {
   const value = ownMember(object, key)
   return typeof value === 'string' ? value : undefined
 }
+
+/** `object[key] = value`, also for the one name that JavaScript takes for something else than data. */
+export function assignMember(
+  object: Record<string, JsonValue | undefined>,
+  key: string,
+  value: JsonValue | undefined,
+): void {
+  if (key === '__proto__')
+    Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true })
+  else object[key] = value
+}

@@ -3,21 +3,19 @@
  * does I/O, never waits and never keeps the draft; what it throws sends the record to the dead-letter topic under the
  * stage's name, and the partition moves on.
  *
- * To add one, write a definition and hand it to `compileTopology`; then name it in a topology file:
+ * To add one, write a module whose default export is a definition, and name it in the topology file:
  *
- *     export const tagTeam = defineStage({
+ *     import { defineStage, z } from 'gophership/topology'
+ *
+ *     export default defineStage({
  *       name: 'tag-team',
  *       summary: 'Adds the team that owns the service.',
  *       options: z.strictObject({ team: z.string() }),
- *       create: (options) => (draft) => {
- *         draft.attributes.set('team', options.team)
- *       },
+ *       create: ({ team }) => (draft) => draft.attributes.set('team', team),
  *     })
  *
  *     stages:
- *       - stage: tag-team
- *         tiers: [full]
- *         options: { team: checkout }
+ *       - { use: ./tag-team.ts, tiers: [full], options: { team: checkout } }
  *
  * Rules for a stage: what it does to a record depends only on that record and its options (so a replay gives the same
  * event), and it leaves alone what is already set unless replacing it is its purpose.

@@ -8,8 +8,9 @@
  */
 
 import type { CompiledTopology } from './compile.ts'
+import type { DeadLetter } from './dead-letter.ts'
 import type { Density } from './declaration.ts'
-import type { DeadLetter, Enricher } from './enricher.ts'
+import type { Enricher } from './enricher.ts'
 import { createEnricher } from './enricher.ts'
 import type { EnrichedEvent } from './event-schema.ts'
 
@@ -23,6 +24,8 @@ export interface DriverOptions {
 }
 
 export interface PipeOptions {
+  /** Default: the driver's. */
+  readonly density?: Density
   readonly contentType?: string | null
   readonly recordTimestampMs?: number
 }
@@ -56,7 +59,7 @@ export class TopologyDriver {
       0,
       this.#offset,
       options.contentType ?? null,
-      this.#options.density ?? 'full',
+      options.density ?? this.#options.density ?? 'full',
     )
     this.#offset += 1
     if (typeof result !== 'string') {

@@ -97,8 +97,10 @@ function reasonOf(cause: unknown, use: string): string {
   const message = cause instanceof Error ? cause.message : String(cause)
   const { code, url } = Object(cause) as { code?: unknown; url?: unknown }
   // Its own absence, and not that of something it imports in turn.
-  if (code === 'ERR_MODULE_NOT_FOUND' && (url === use || message.includes(`'${shortUrl(use)}' imported`)))
-    return 'there is no such file'
+  const isItself = [shortUrl(use), use].some(
+    (path) => message.includes(`'${path}'`) && !message.includes(`from ${path}`),
+  )
+  if (code === 'ERR_MODULE_NOT_FOUND' && (url === use || isItself)) return 'there is no such file'
   return `could not be loaded: ${message.split('\n')[0]}`
 }
 

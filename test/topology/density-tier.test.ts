@@ -1,18 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { parse } from 'yaml'
-import { SHIPPED_STAGES } from '../../src/topology/stages/index.ts'
-import { densityTier, enrich } from './enrich-line.ts'
-
-interface Case {
-  readonly name: string
-  readonly line: string
-  readonly event: Record<string, unknown>
-}
-
-const cases = parse(
-  readFileSync(new URL('../../topologies/density-tier.cases.yaml', import.meta.url), 'utf8'),
-) as Case[]
+import { enrich } from './enrich-line.ts'
 
 const excerpt = (name: string) =>
   readFileSync(new URL(`./excerpts/${name}`, import.meta.url), 'utf8')
@@ -20,17 +8,6 @@ const excerpt = (name: string) =>
     .filter((line) => line !== '')
 
 describe('the density-tier topology', () => {
-  it.each(cases)('makes of $name what its case says', ({ line, event }) => {
-    expect(Object.keys(event).length).toBeGreaterThan(0)
-    expect(enrich(line)).toEqual({ ...enrich(line), ...event })
-  })
-
-  it('runs every shipped stage at one density or another', () => {
-    const names = densityTier().stages.map((stage) => stage.name)
-
-    expect(names.toSorted()).toEqual(SHIPPED_STAGES.map((stage) => stage.name).toSorted())
-  })
-
   it('gives each line of a real access log its own time, request, status, size, client and agent', () => {
     const months = ['', 'Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
     for (const line of excerpt('apache_combined.log')) {

@@ -8,6 +8,8 @@ import { glanceStage } from './glance.ts'
 import { jsonStage } from './json.ts'
 import { keyValueStage } from './key-value.ts'
 import { logfmtStage } from './logfmt.ts'
+import { lookupStage } from './lookup.ts'
+import { redactStage } from './redact.ts'
 import { severityStage } from './severity.ts'
 import { syslogStage } from './syslog.ts'
 import { textStage } from './text.ts'
@@ -27,4 +29,6 @@ export const SHIPPED_STAGES: readonly AnyStageDefinition[] = [
   timestampStage,
   severityStage,
   traceContextStage,
+  lookupStage,
+  redactStage,
 ]
