@@ -23,7 +23,7 @@ export interface PressureSourcesOptions {
 /** A worker that does not answer within this is left out of the look; what it did is counted in the next. */
 const ANSWER_MS_MAX = 400
 /** The kernel's averages move slowly, and reading them costs. */
-const KERNEL_MS_BETWEEN = 2_000
+const KERNEL_MS_BETWEEN = 5_000
 /** Over how long the delay of the event loop is averaged: one pause is no reason to shed. */
 const EVENT_LOOP_MS_BETWEEN = 1_000
 /** How often the ends of partitions with a backlog are asked for: a worker with enough to do does not fetch, and so hears no end. */
