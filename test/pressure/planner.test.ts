@@ -199,7 +199,7 @@ describe('the planner', () => {
     expect(up).toMatchObject({ tier: 'full', limit: 'none', isHeld: false })
   })
 
-  it('does not step up where it could not stay for another dwell', () => {
+  it('does not step up where it could not stay for four tenths of the objective', () => {
     const down = planTier(fullPlan(0), COSTS, input({ backlogRecordCount: 54_000 }), OPTIONS)
     const flooded = { ...COSTS, arrivalRate: 3_000 }
     const at = (backlogRecordCount: number, costs: CostModel) =>
@@ -210,8 +210,8 @@ describe('the planner', () => {
         OPTIONS,
       ).tier
 
-    // 20 s at 2000 records/s more than full can do make 40 s of work; of 54 s, nine tenths may be used: 8.6 s.
-    expect(at(9_000, flooded)).toBe('partial')
-    expect(at(8_000, flooded)).toBe('full')
+    // 24 s at 2000 records/s more than full can do make 48 s of work; of 54 s, nine tenths may be used: 0.6 s.
+    expect(at(700, flooded)).toBe('partial')
+    expect(at(500, flooded)).toBe('full')
   })
 })
