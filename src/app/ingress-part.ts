@@ -6,6 +6,7 @@ import { IngressMetrics } from '../ingress/ingress-metrics.ts'
 import { KafkaIngress } from '../ingress/kafka/kafka-ingress.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
 import { Admission } from '../listener/admission.ts'
+import { LatencySensor } from '../pressure/sources/latency-sensor.ts'
 import { DEFAULT_STREAM_TOPICS } from '../vault/stream-topics.ts'
 import { VaultWriter } from '../vault/vault-writer.ts'
 import type { AppContext } from './app-context.ts'
@@ -17,6 +18,8 @@ export interface IngressPart {
   isListening(): boolean
   /** Bytes of producers held in memory, over all doors. */
   admissionBytesHeld(): number
+  /** How long the vault takes to acknowledge a batch, 99th percentile of late; null when nothing came lately. */
+  upstreamAckMs(): number | null
   status(): NonNullable<StatusDocument['ingress']>
   /** Refuses new work, answers what is under way within `drainMs`, closes the doors. */
   stop(): Promise<void>
@@ -30,6 +33,7 @@ export async function startIngressPart(context: AppContext, cluster: KafkaCluste
   const admission = new Admission({ bytesMax: ingress.admissionBytesMax })
   const metrics = new IngressMetrics(registry, admission)
   const templates = { ...DEFAULT_STREAM_TOPICS, vault: config.streams.vaultTemplate }
+  const acks = new LatencySensor({ clock })
   const vault = new VaultWriter({
     cluster,
     upstream: upstreamOf(config),
@@ -37,6 +41,7 @@ export async function startIngressPart(context: AppContext, cluster: KafkaCluste
     topicOptions: { partitionCount: config.vault.partitionCount },
     // What admission lets in must find room here, or the vault would refuse what a door accepted.
     bytesInFlightMax: 2 * ingress.admissionBytesMax,
+    onAcknowledged: (tookMs) => acks.observe(tookMs),
   })
   const shared = { vault, admission, metrics, clock, diagnostics, templates }
 
@@ -68,6 +73,7 @@ export async function startIngressPart(context: AppContext, cluster: KafkaCluste
     ],
     isListening: () => isOpen,
     admissionBytesHeld: () => admission.bytesHeld,
+    upstreamAckMs: () => acks.read(),
     status: () => ({
       admissionBytesHeld: admission.bytesHeld,
       admissionBytesMax: admission.bytesMax,

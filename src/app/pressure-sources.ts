@@ -63,7 +63,10 @@ export class PressureSources {
     )
     const taken = this.#meter.take(looks, ends)
     this.#backlogRecordCount = taken.backlogRecordCount
-    const acks = workers.flatMap(({ status }) => status?.upstreamAckMs ?? [])
+    const acks = [
+      ...workers.map(({ status }) => status?.upstreamAckMs),
+      this.ingress?.upstreamAckMs(),
+    ].filter((tookMs) => typeof tookMs === 'number')
     return {
       taken,
       readings: {

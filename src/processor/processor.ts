@@ -287,6 +287,7 @@ export class Processor {
 
   #workOn(assigned: AssignedPartition, records: Buffer, at: number, tier: Tier, startedMs: number): void {
     const { clock, passthrough, topics } = this.#options
+    const blockedSinceMs = clock.monotonicMs()
     const done = workOnBatch(assigned, records, at, {
       tier,
       passthrough,
@@ -296,7 +297,11 @@ export class Processor {
       emit: (output) => this.#delivery.add(output, assigned),
     })
     this.#tier = done.tier
-    this.#work.add(done.tier, done.recordCount, clock.monotonicMs() - startedMs)
+    const nowMs = clock.monotonicMs()
+    this.#work.add(done.tier, done.recordCount, {
+      busyMs: nowMs - startedMs,
+      blockedMs: nowMs - blockedSinceMs,
+    })
     this.#metrics.addWork(assigned.stream, { ...done, vaultBytes: batchBytesAt(records, at) })
     this.#scheduleCommit()
   }
@@ -360,7 +365,7 @@ export class Processor {
       // From here to the delivery's commit nothing is awaited: outputs, positions and debt are of one moment.
       for (const { enricher } of moved) enricher.flush()
       const points = moved.map((assigned) => ({ assigned, ...assigned.checkpoint() }))
-      const startedMs = this.#options.clock.monotonicMs()
+      this.#work.commitStarted()
       const committed = this.#delivery.commit({
         offsets: points.map(({ assigned: { topic, partition }, position: offset }) => ({
           topic,
@@ -378,7 +383,7 @@ export class Processor {
       this.#isCommitting = false
       if (isCommitted) {
         for (const point of points) point.committed()
-        this.#work.addCommit(this.#options.clock.monotonicMs() - startedMs)
+        this.#work.commitSucceeded()
         this.#metrics.commits.inc()
         return
       }

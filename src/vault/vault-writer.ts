@@ -69,6 +69,8 @@ export interface VaultWriterOptions {
   readonly bytesInFlightMax?: number
   /** Requests in flight to one upstream node. */
   readonly inFlightMax?: number
+  /** Told of every batch that was acknowledged: how long it took, from hand-over to answer. */
+  readonly onAcknowledged?: (tookMs: number) => void
 }
 
 export interface VaultWriterStatus {
@@ -139,9 +141,10 @@ export class VaultWriter {
   /** Appends a producer's batch verbatim. The buffer belongs to the writer until the promise settles. */
   append(stream: VaultStream, partition: number, batch: Buffer, options: AppendOptions): Promise<Appended> {
     const { acks, deadlineMs } = options
+    const startedMs = this.#cluster.clock.monotonicMs()
     return this.#producer
       .send(stream.topic, partition, batch, { acks, timeoutMs: deadlineMs })
-      .then((produced) => appendedOf(stream, partition, batch, produced))
+      .then((produced) => this.#appended(stream, partition, batch, produced, startedMs))
   }
 
   /** Appends a batch of our own making, once. It is stamped in place; acks=all. */
@@ -151,9 +154,10 @@ export class VaultWriter {
     batch: Buffer,
     { deadlineMs }: { readonly deadlineMs: number },
   ): Promise<Appended> {
+    const startedMs = this.#cluster.clock.monotonicMs()
     return this.#ownProducer
       .send(stream.topic, partition, batch, { timeoutMs: deadlineMs })
-      .then((produced) => appendedOf(stream, partition, batch, produced))
+      .then((produced) => this.#appended(stream, partition, batch, produced, startedMs))
   }
 
   /** Passes a producer's InitProducerId on, so that ids are unique where they are checked. One attempt. */
@@ -180,6 +184,17 @@ export class VaultWriter {
   /** Takes no more, waits for what is out, fails the rest with GS_STOPPED. */
   async stop({ drainMs }: { readonly drainMs: number }): Promise<void> {
     await Promise.all([this.#producer.stop({ drainMs }), this.#ownProducer.stop({ drainMs })])
+  }
+
+  #appended(
+    stream: VaultStream,
+    partition: number,
+    batch: Buffer,
+    produced: Produced,
+    startedMs: number,
+  ): Appended {
+    this.#options.onAcknowledged?.(this.#cluster.clock.monotonicMs() - startedMs)
+    return appendedOf(stream, partition, batch, produced)
   }
 
   #remember(stream: string, topic: string): void {

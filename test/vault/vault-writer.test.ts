@@ -7,6 +7,7 @@ import { systemRandom } from '../../src/core/random.ts'
 import { KafkaCluster } from '../../src/kafka/cluster.ts'
 import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { outcomeOf } from '../../src/vault/append-outcome.ts'
+import type { VaultWriterOptions } from '../../src/vault/vault-writer.ts'
 import { VaultWriter } from '../../src/vault/vault-writer.ts'
 import { startTestBroker } from '../support/broker.ts'
 import { consumeValues } from '../support/kcat.ts'
@@ -47,7 +48,7 @@ async function startRelay(brokerPort: number) {
   })
 }
 
-async function startWriter() {
+async function startWriter(options: Pick<VaultWriterOptions, 'onAcknowledged'> = {}) {
   const broker = await startTestBroker()
   const relay = await startRelay(broker.port)
   // Clients follow the advertised address, so the broker has to name the relay.
@@ -61,7 +62,11 @@ async function startWriter() {
     diagnostics: silentDiagnostics,
   })
   await cluster.connect()
-  const vault = new VaultWriter({ cluster, upstream: { kind: 'embedded', syncPolicy: 'every-ack' } })
+  const vault = new VaultWriter({
+    cluster,
+    upstream: { kind: 'embedded', syncPolicy: 'every-ack' },
+    ...options,
+  })
   onTestFinished(async () => {
     await vault.stop({ drainMs: 0 })
     await cluster.close()
@@ -103,6 +108,21 @@ describe('the vault writer', () => {
       bytesInFlight: 0,
       batchesInFlight: 0,
     })
+  })
+
+  test('tells how long each acknowledgement took, with the time in which there was nobody to give it', async () => {
+    const tookMs: number[] = []
+    const { vault, relay } = await startWriter({ onAcknowledged: (ms) => tookMs.push(ms) })
+    const stream = await vault.open('orders')
+    await vault.append(stream, 0, batchOf('a'), { acks: -1, deadlineMs: 10_000 })
+    relay.down = true
+    relay.breakAll()
+    const second = vault.appendOwn(stream, 0, batchOf('b'), { deadlineMs: 10_000 })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    relay.down = false
+    await second
+    expect(tookMs).toHaveLength(2)
+    expect(tookMs[1]).toBeGreaterThanOrEqual(290)
   })
 
   test('stores a batch of its own once, although every answer about it got lost at first', async () => {
