@@ -260,8 +260,9 @@ export class BatchEncoder {
   }
 
   /**
-   * The path of every record that is not written in place. It is one flat function, with the one-byte varint spelled
-   * out, because each call that the compiler leaves standing here costs more than the bytes it writes.
+   * The path of every record that is not written in place. It is one flat function, with varints of one and two bytes
+   * spelled out, because each call that the compiler leaves standing here costs more than the bytes it writes, and each
+   * that it does not leaves less of its budget for the others.
    */
   #write(
     timestampMs: number,
@@ -277,22 +278,26 @@ export class BatchEncoder {
     const recordIndex = this.#recordCount
     if (recordIndex === 0) this.#baseTimestamp = this.#options.baseTimestamp ?? timestampMs
     const delta = timestampMs - this.#baseTimestamp
-    const deltaIsSmall = delta === (delta | 0)
-    if (!deltaIsSmall) assertTimestamp(timestampMs)
-    const deltaRaw = zigzag(delta | 0)
+    const smallDelta = delta | 0
+    if (smallDelta !== delta) {
+      this.#writeFar(timestampMs, keySource, keyStart, keyEnd, valueSource, valueStart, valueEnd, headers)
+      return
+    }
+    const deltaRaw = zigzag(smallDelta)
     const keyBytes = keyStart === -1 ? 0 : keyEnd - keyStart
     const keyRaw = keyStart === -1 ? 1 : keyBytes << 1
     const valueBytes = valueStart === -1 ? 0 : valueEnd - valueStart
     const valueRaw = valueStart === -1 ? 1 : valueBytes << 1
+    const headersBytes = headers.length
     const bodyBytes =
       1 +
-      (deltaIsSmall ? rawVarintBytes(deltaRaw) : varlongBytes(delta)) +
+      rawVarintBytes(deltaRaw) +
       rawVarintBytes(recordIndex << 1) +
       rawVarintBytes(keyRaw) +
       keyBytes +
       rawVarintBytes(valueRaw) +
       valueBytes +
-      headers.length
+      headersBytes
     const recordBytes = rawVarintBytes(bodyBytes << 1) + bodyBytes
     const position = this.#position
     if (recordBytes > this.#bytesMax - position || recordIndex >= BATCH_RECORDS_MAX)
@@ -302,43 +307,93 @@ export class BatchEncoder {
 
     let at = position
     let raw = bodyBytes << 1
-    for (; raw >= 0x80; raw >>>= 7, at += 1) buffer[at] = (raw & 0x7f) | 0x80
-    buffer[at] = raw
-    buffer[at + 1] = 0
-    at += 2
-    if (deltaIsSmall) {
-      raw = deltaRaw
+    if (raw < 0x80) buffer[at] = raw
+    else if (raw < 0x4000) {
+      buffer[at++] = raw | 0x80
+      buffer[at] = raw >>> 7
+    } else {
       for (; raw >= 0x80; raw >>>= 7, at += 1) buffer[at] = (raw & 0x7f) | 0x80
       buffer[at] = raw
-      at += 1
-    } else {
-      at = writeVarlong(buffer, at, delta)
     }
+    buffer[at + 1] = 0
+    at += 2
+    raw = deltaRaw
+    if (raw < 0x80) buffer[at] = raw
+    else if (raw < 0x4000) {
+      buffer[at++] = raw | 0x80
+      buffer[at] = raw >>> 7
+    } else {
+      for (; raw >= 0x80; raw >>>= 7, at += 1) buffer[at] = (raw & 0x7f) | 0x80
+      buffer[at] = raw
+    }
+    at += 1
     raw = recordIndex << 1
-    for (; raw >= 0x80; raw >>>= 7, at += 1) buffer[at] = (raw & 0x7f) | 0x80
-    buffer[at] = raw
+    if (raw < 0x80) buffer[at] = raw
+    else if (raw < 0x4000) {
+      buffer[at++] = raw | 0x80
+      buffer[at] = raw >>> 7
+    } else {
+      for (; raw >= 0x80; raw >>>= 7, at += 1) buffer[at] = (raw & 0x7f) | 0x80
+      buffer[at] = raw
+    }
     at += 1
     raw = keyRaw
-    for (; raw >= 0x80; raw >>>= 7, at += 1) buffer[at] = (raw & 0x7f) | 0x80
-    buffer[at] = raw
+    if (raw < 0x80) buffer[at] = raw
+    else if (raw < 0x4000) {
+      buffer[at++] = raw | 0x80
+      buffer[at] = raw >>> 7
+    } else {
+      for (; raw >= 0x80; raw >>>= 7, at += 1) buffer[at] = (raw & 0x7f) | 0x80
+      buffer[at] = raw
+    }
     at += 1
     if (keyBytes > 0) {
       copyRange(keySource, keyStart, keyEnd, buffer, at)
       at += keyBytes
     }
     raw = valueRaw
-    for (; raw >= 0x80; raw >>>= 7, at += 1) buffer[at] = (raw & 0x7f) | 0x80
-    buffer[at] = raw
-    at += 1
-    if (valueBytes > 0) {
-      copyRange(valueSource, valueStart, valueEnd, buffer, at)
-      at += valueBytes
+    if (raw < 0x80) buffer[at] = raw
+    else if (raw < 0x4000) {
+      buffer[at++] = raw | 0x80
+      buffer[at] = raw >>> 7
+    } else {
+      for (; raw >= 0x80; raw >>>= 7, at += 1) buffer[at] = (raw & 0x7f) | 0x80
+      buffer[at] = raw
     }
-    if (headers.length === 1) buffer[at] = 0
-    else copyRange(headers, 0, headers.length, buffer, at)
+    at += 1
+    if (valueBytes > SHORT_COPY_BYTES && valueBytes === valueSource.length) buffer.set(valueSource, at)
+    else if (valueBytes > 0) copyRange(valueSource, valueStart, valueEnd, buffer, at)
+    at += valueBytes
+    if (headersBytes === 1) buffer[at] = 0
+    else copyRange(headers, 0, headersBytes, buffer, at)
     if (recordIndex === 0 || timestampMs > this.#maxTimestamp) this.#maxTimestamp = timestampMs
     this.#position = position + recordBytes
     this.#recordCount = recordIndex + 1
+  }
+
+  /** The same for a record more than 24 days from the batch's base. Apart, so that it does not slow down the others. */
+  #writeFar(
+    timestampMs: number,
+    keySource: Buffer,
+    keyStart: number,
+    keyEnd: number,
+    valueSource: Buffer,
+    valueStart: number,
+    valueEnd: number,
+    headers: EncodedHeaders,
+  ): void {
+    const delta = this.#timestampDelta(timestampMs)
+    const keyBytes = keyStart === -1 ? -1 : keyEnd - keyStart
+    const valueBytes = valueStart === -1 ? -1 : valueEnd - valueStart
+    const bodyBytes = this.#bodyBytes(delta, keyBytes, valueBytes, headers)
+    const recordBytes = rawVarintBytes(bodyBytes << 1) + bodyBytes
+    if (recordBytes > this.#bytesMax - this.#position || this.#recordCount >= BATCH_RECORDS_MAX)
+      throw this.#full(recordBytes)
+    this.#reserve(recordBytes)
+    const valueAt = this.#writePrefix(bodyBytes, delta, keySource, keyStart, keyBytes, valueBytes)
+    if (valueBytes > 0) copyRange(valueSource, valueStart, valueEnd, this.#buffer, valueAt)
+    copyRange(headers, 0, headers.length, this.#buffer, valueAt + Math.max(0, valueBytes))
+    this.#accept(timestampMs, recordBytes)
   }
 
   /** The record's timestamp less the batch's base, which the first record sets unless `start` did. */
