@@ -23,7 +23,7 @@ const STOP_MS_MAX = 3_000
 const HEAP_MIB_MAX = 1_024
 
 /** How soon debt is noticed that was booked while the thread slept. */
-const LOOK_MS = 2_000
+const LOOK_MS = 5_000
 /** Nothing was owed for so long: the thread ends. */
 const REST_AFTER_MS = 60_000
 /** Waiting for open transactions in the ledger included. */

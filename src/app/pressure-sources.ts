@@ -24,8 +24,6 @@ export interface PressureSourcesOptions {
 const ANSWER_MS_MAX = 400
 /** The kernel's averages move slowly, and reading them costs. */
 const KERNEL_MS_BETWEEN = 5_000
-/** Over how long the delay of the event loop is averaged: one pause is no reason to shed. */
-const EVENT_LOOP_MS_BETWEEN = 1_000
 /** How often the ends of partitions with a backlog are asked for: a worker with enough to do does not fetch, and so hears no end. */
 const ENDS_MS_BETWEEN = 500
 const ENDS_MS_MAX = 1_000
@@ -63,6 +61,7 @@ export class PressureSources {
     )
     const taken = this.#meter.take(looks, ends)
     this.#backlogRecordCount = taken.backlogRecordCount
+    this.#options.eventLoop.isAtRest = taken.backlogRecordCount === 0 && taken.work.arrivedRecordCount === 0
     const acks = [
       ...workers.map(({ status }) => status?.upstreamAckMs),
       this.ingress?.upstreamAckMs(),
@@ -106,9 +105,10 @@ export class PressureSources {
   }
 
   #readEventLoop(): Readings {
-    const nowMs = this.#options.context.clock.monotonicMs()
-    if (this.#eventLoop === null || nowMs - this.#eventLoop.readMs >= EVENT_LOOP_MS_BETWEEN) {
-      this.#eventLoop = { readMs: nowMs, readings: this.#options.eventLoop.read() }
+    const { context, eventLoop } = this.#options
+    const nowMs = context.clock.monotonicMs()
+    if (this.#eventLoop === null || nowMs - this.#eventLoop.readMs >= eventLoop.readingMs) {
+      this.#eventLoop = { readMs: nowMs, readings: eventLoop.read() }
     }
     return this.#eventLoop.readings
   }

@@ -73,7 +73,7 @@ const CATCH_UP_MS_MAX = 60_000
 /** A fetch without news ends by then; new records end it at once. A reader that has caught up costs next to nothing. */
 const FETCH_WAIT_MS = 5_000
 /** The same for the wait of the reading loop, which looks whether it is still wanted. */
-const POLL_MS = 1_000
+const POLL_MS = 5_000
 
 interface Waiter {
   /** Offset by partition that the position has to reach; null until the cluster has told them. */

@@ -156,7 +156,7 @@ export class KafkaListener {
   #scheduleSweep(): void {
     if (this.#sweep !== undefined) return
     const { idleMsMax, frameMsMax, writeStallMsMax } = this.#limits
-    const periodMs = Math.min(1000, Math.max(5, Math.min(idleMsMax, frameMsMax, writeStallMsMax) / 8))
+    const periodMs = Math.min(2_000, Math.max(5, Math.min(idleMsMax, frameMsMax, writeStallMsMax) / 8))
     this.#sweep = this.#options.clock.after(periodMs, () => {
       this.#sweep = undefined
       const nowMs = this.#options.clock.monotonicMs()

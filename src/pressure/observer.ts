@@ -52,8 +52,8 @@ export interface ObserverOptions {
   readonly onDecision?: (decision: Decision, taken: WorkTaken) => void
 }
 
-/** Time between two looks while nothing waits and nothing arrives. */
-const REST_INTERVAL_MS = 1_000
+/** Time between two looks while nothing waits and nothing arrives, unless a tenth of the objective is less. */
+const REST_INTERVAL_MS = 2_000
 
 export class PressureObserver {
   readonly #options: ObserverOptions
@@ -166,8 +166,9 @@ export class PressureObserver {
     const { zone, tier } = this.#decision
     const isAtRest =
       work.arrivedRecordCount === 0 && backlogRecordCount === 0 && zone === 'green' && tier === 'full'
-    const { clock, lookIntervalMs } = this.#options
-    const delayMs = isAtRest ? Math.max(REST_INTERVAL_MS, lookIntervalMs) : lookIntervalMs
+    const { clock, lookIntervalMs, decision } = this.#options
+    const restMs = Math.min(REST_INTERVAL_MS, decision.lagObjectiveSeconds * 100)
+    const delayMs = isAtRest ? Math.max(restMs, lookIntervalMs) : lookIntervalMs
     this.#timer = clock.after(delayMs, () => void this.#lookAndGoOn())
   }
 

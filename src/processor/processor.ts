@@ -111,12 +111,12 @@ const BUSY_MS_MAX = 25
 /** And while it commits, which takes several round trips, so often. */
 const BUSY_COMMITTING_MS_MAX = 3
 /** How soon a new stream is noticed; its first event is to be there within two seconds of its first record. */
-const TOPICS_POLL_MS = 700
+const TOPICS_POLL_MS = 1_000
 /** How soon a member notices that others came or went. */
 const HEARTBEAT_INTERVAL_MS = 2_000
 /** A fetch waits so long at the broker when nothing comes; what comes is answered at once. */
 const FETCH_WAIT_MS = 5_000
-const POLL_MS_MAX = 1_000
+const POLL_MS_MAX = 30_000
 const RETRY_BACKOFF_MS = { first: 200, max: 10_000 } as const
 
 type TopicPartition = { readonly topic: string; readonly partition: number }

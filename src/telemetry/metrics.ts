@@ -53,7 +53,7 @@ export function addProcessMetrics(registry: Registry, version: string): void {
   collectDefaultMetrics({
     register: registry,
     // The histogram of event-loop delay samples on a timer; at the default of 10 ms an idle process is not idle.
-    eventLoopMonitoringPrecision: 100,
+    eventLoopMonitoringPrecision: 1_000,
   })
   new Gauge({
     name: 'gophership_build_info',

@@ -1,10 +1,9 @@
 /**
- * A topology as it is declared: a YAML file with a named source, stages in order, the tiers each stage belongs to, and
- * the sinks. Checked by the schema below, from which its type comes; an unknown key is refused with the nearest right
- * one. This file reads text, never the disk.
+ * A topology as it is declared: a named source, stages in order, the tiers each stage belongs to, and the sinks. Checked by the
+ * schema below, from which its type comes; an unknown key is refused with the nearest right one. `parse-topology.ts` reads it
+ * from YAML; worker threads are handed it as data, and load no YAML parser.
  */
 
-import { parse, YAMLParseError } from 'yaml'
 import { z } from 'zod'
 import { nearestName } from '../config/nearest.ts'
 import { GopherShipError } from '../core/errors.ts'
@@ -65,23 +64,6 @@ export const topologySchema = z
 
 export type TopologyDeclaration = z.infer<typeof topologySchema>
 export type DeclaredStage = TopologyDeclaration['stages'][number]
-
-/**
- * Reads a topology from YAML text. `origin` names the file in messages.
- * Throws GS_TOPOLOGY_INVALID naming every fault at once.
- */
-export function parseTopology(yamlText: string, origin: string): TopologyDeclaration {
-  let document: unknown
-  try {
-    document = parse(yamlText, { maxAliasCount: 100 })
-  } catch (cause) {
-    const place = cause instanceof YAMLParseError ? cause.message.split('\n')[0] : 'it cannot be read'
-    throw new GopherShipError('GS_TOPOLOGY_INVALID', `${origin} is to be a YAML document: ${place}`, {
-      cause,
-    })
-  }
-  return checkTopology(document, origin)
-}
 
 /** Checks an already parsed document. Throws GS_TOPOLOGY_INVALID naming every fault at once. */
 export function checkTopology(document: unknown, origin: string): TopologyDeclaration {

@@ -7,9 +7,9 @@
 import { readFileSync } from 'node:fs'
 import { compileTopology } from '../../src/topology/compile.ts'
 import type { Density } from '../../src/topology/declaration.ts'
-import { parseTopology } from '../../src/topology/declaration.ts'
 import type { Enricher } from '../../src/topology/enricher.ts'
 import { createEnricher } from '../../src/topology/enricher.ts'
+import { parseTopology } from '../../src/topology/parse-topology.ts'
 import type { BenchResult } from './report.ts'
 import { measure, perSecond } from './report.ts'
 

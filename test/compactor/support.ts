@@ -28,7 +28,7 @@ import { AmbientReader, AmbientWriter, createAmbientBuffer } from '../../src/pre
 import type { Diagnostics } from '../../src/telemetry/diagnostics.ts'
 import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { compileTopology } from '../../src/topology/compile.ts'
-import { parseTopology } from '../../src/topology/declaration.ts'
+import { parseTopology } from '../../src/topology/parse-topology.ts'
 import { DEFAULT_STREAM_TOPICS } from '../../src/vault/stream-topics.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../src/wire/api.ts'
 import type { TestBroker, TestBrokerOptions } from '../support/broker.ts'

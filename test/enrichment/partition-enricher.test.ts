@@ -8,8 +8,8 @@ import { EncoderPool } from '../../src/enrichment/encoder-pool.ts'
 import type { OutputBatch } from '../../src/enrichment/output-batch.ts'
 import { PartitionEnricher } from '../../src/enrichment/partition-enricher.ts'
 import { compileTopology } from '../../src/topology/compile.ts'
-import { parseTopology } from '../../src/topology/declaration.ts'
 import { createEnricher } from '../../src/topology/enricher.ts'
+import { parseTopology } from '../../src/topology/parse-topology.ts'
 
 const shipped = new URL('../../topologies/density-tier.yaml', import.meta.url)
 const topology = compileTopology(parseTopology(readFileSync(shipped, 'utf8'), 'density-tier.yaml'))

@@ -74,7 +74,7 @@ function bench(decision: Partial<DecisionOptions> = {}): Bench {
     },
   })
   const look = async () => {
-    clock.advance(1_000)
+    clock.advance(2_000)
     clock.runDue()
     await new Promise((resolve) => setImmediate(resolve))
   }
@@ -164,7 +164,7 @@ test('an emergency is published before the order returns, and its end as well', 
 
 test('a tier that is ordered holds until its time is up', async () => {
   const at = await start()
-  const untilMs = at.clock.wallMs() + 1_500
+  const untilMs = at.clock.wallMs() + 3_000
   at.orders = { emergency: null, override: { tier: 'partial', untilMs, reason: 'load test' } }
   at.observer.ordersChanged()
 
@@ -209,7 +209,7 @@ test('a look that fails leaves the decision standing, and the next one comes', a
   expect(await at.registry.metrics()).toContain('gophership_pressure_looks_missed_total 1')
 })
 
-test('at rest the sensors are looked at every second, and four times as often while there is work', async () => {
+test('at rest the sensors are looked at every two seconds, and eight times as often while there is work', async () => {
   const at = await start()
   const step = async () => {
     at.clock.advance(250)
@@ -217,10 +217,10 @@ test('at rest the sensors are looked at every second, and four times as often wh
     await new Promise((resolve) => setImmediate(resolve))
   }
   const atRest = at.lookCount
-  for (let count = 0; count < 8; count += 1) await step()
+  for (let count = 0; count < 16; count += 1) await step()
   const rested = at.lookCount - atRest
   at.arrivedRecordCount = 5
-  for (let count = 0; count < 12; count += 1) await step()
+  for (let count = 0; count < 16; count += 1) await step()
 
   expect(rested).toBe(2)
   expect(at.lookCount - atRest - rested).toBeGreaterThanOrEqual(8)

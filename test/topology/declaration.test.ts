@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { isFailure } from '../../src/core/errors.ts'
 import { compileTopology } from '../../src/topology/compile.ts'
-import { parseTopology } from '../../src/topology/declaration.ts'
+import { parseTopology } from '../../src/topology/parse-topology.ts'
 import { TopologyDriver } from '../../src/topology/topology-driver.ts'
 
 const WHOLE = `

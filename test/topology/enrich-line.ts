@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 import type { CompiledTopology } from '../../src/topology/compile.ts'
 import { compileTopology } from '../../src/topology/compile.ts'
 import type { Density } from '../../src/topology/declaration.ts'
-import { parseTopology } from '../../src/topology/declaration.ts'
 import type { EnrichedEvent } from '../../src/topology/event-schema.ts'
+import { parseTopology } from '../../src/topology/parse-topology.ts'
 import { TopologyDriver } from '../../src/topology/topology-driver.ts'
 
 const file = new URL('../../topologies/density-tier.yaml', import.meta.url)

@@ -222,6 +222,23 @@ describe('the event loop sensor', () => {
     expect(sensor.read().eventLoopDelayMs).toBeLessThan(100)
   })
 
+  it('probes less often at rest, and is read over as many probes', () => {
+    const { clock, sensor } = started()
+    sensor.isAtRest = true
+    clock.advance(250)
+    clock.runDue()
+    sensor.read()
+    clock.advance(999)
+    clock.runDue()
+    const early = sensor.read().eventLoopDelayMs
+    clock.advance(1)
+    clock.runDue()
+
+    expect(early).toBeNull()
+    expect(sensor.read().eventLoopDelayMs).toBe(0)
+    expect(sensor.readingMs).toBe(4_000)
+  })
+
   it('knows the share of time in which the loop was busy', () => {
     const sensor = EventLoopSensor.start({ clock: systemClock })
 
