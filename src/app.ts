@@ -21,6 +21,7 @@ import { ProcessorPart } from './app/processor-part.ts'
 import { ReadinessProbe } from './app/readiness-probe.ts'
 import { RetentionHolds } from './app/retention-holds.ts'
 import type { ListeningAddress, StatusDocument } from './app/status-document.ts'
+import { WarmThreads } from './app/warm-threads.ts'
 import type { Config } from './config/schema.ts'
 import { systemClock } from './core/clock.ts'
 import { takeDirectoryLock } from './core/directory-lock.ts'
@@ -44,6 +45,8 @@ export interface AppOptions {
   readonly version: string
   /** For this thread; worker threads get the same with their own name. */
   readonly logger: LoggerOptions
+  /** Threads that load already; those that are not needed are ended. Default: none. */
+  readonly warmThreads?: WarmThreads
   /** When aborted during the start, no further part is started; the app is stopped as any other. */
   readonly stopRequested?: AbortSignal
 }
@@ -70,7 +73,7 @@ export class App {
   #readiness: ReadinessProbe
   #stopping: Promise<void> | null = null
 
-  private constructor({ config, version, logger }: AppOptions) {
+  private constructor({ config, version, logger, warmThreads = WarmThreads.none() }: AppOptions) {
     const registry = openThreadRegistry(logger.thread)
     addProcessMetrics(registry, version)
     this.#context = {
@@ -82,6 +85,7 @@ export class App {
       logger,
       registry,
       restartCounter: threadRestartCounter(registry),
+      warmThreads,
     }
     this.#version = version
     this.#startedMs = systemClock.monotonicMs()
@@ -97,8 +101,10 @@ export class App {
     const app = new App(options)
     try {
       await app.#start(options.stopRequested)
+      await app.#context.warmThreads.discard()
       return app
     } catch (failure) {
+      await app.#context.warmThreads.discard()
       await app.stop()
       throw explainListenFailure(failure, options.config)
     }

@@ -6,6 +6,7 @@ import type { Random } from '../core/random.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
 import type { LoggerOptions } from '../telemetry/logger.ts'
 import type { Counter, Registry } from '../telemetry/metrics.ts'
+import type { WarmThreads } from './warm-threads.ts'
 
 export interface AppContext {
   readonly config: Config
@@ -19,4 +20,5 @@ export interface AppContext {
   /** The main thread's metrics. */
   readonly registry: Registry
   readonly restartCounter: Counter<'thread'>
+  readonly warmThreads: WarmThreads
 }

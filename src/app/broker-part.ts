@@ -7,14 +7,12 @@ import type { RetentionHold } from '../broker/topics/retention-hold.ts'
 import { HOLD_RETENTION_CALL } from '../broker/topics/retention-hold.ts'
 import type { Config } from '../config/schema.ts'
 import { isWildcardHost } from '../core/loopback.ts'
-import { moduleUrl } from '../core/module-url.ts'
 import type { ThreadSupervisor } from '../core/thread-supervisor.ts'
 import type { AppContext } from './app-context.ts'
 import { superviseThread } from './supervised-thread.ts'
 
 /** Part of the half minute that a stop may take. */
 const STOP_MS_MAX = 7_000
-const HEAP_MIB_MAX = 1_024
 
 export interface BrokerPart {
   readonly port: number
@@ -33,8 +31,7 @@ export async function startBrokerPart(context: AppContext): Promise<BrokerPart> 
   const supervisor = superviseThread({
     ...context,
     name: 'broker',
-    module: moduleUrl('../broker/broker-thread.ts', import.meta.url),
-    heapMibMax: HEAP_MIB_MAX,
+    kind: 'broker',
     optionsOf: (ready): BrokerThreadOptions => ({
       directory: join(dataDir, 'broker'),
       host: config.broker.host,

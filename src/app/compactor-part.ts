@@ -7,7 +7,6 @@
 import type { CompactorStatus } from '../compactor/compactor-status.ts'
 import type { CompactorThreadOptions } from '../compactor/compactor-thread.ts'
 import type { Timer } from '../core/clock.ts'
-import { moduleUrl } from '../core/module-url.ts'
 import { systemDisk } from '../core/system-disk.ts'
 import type { ThreadSupervisor } from '../core/thread-supervisor.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
@@ -20,7 +19,6 @@ import { loadTopology } from './topology-file.ts'
 
 /** Part of the half minute that a stop may take. What is cut is a transaction that then did not happen. */
 const STOP_MS_MAX = 3_000
-const HEAP_MIB_MAX = 1_024
 
 /** How soon debt is noticed that was booked while the thread slept. */
 const LOOK_MS = 5_000
@@ -64,8 +62,7 @@ export class CompactorPart {
     const supervisor = superviseThread({
       ...context,
       name: 'compactor',
-      module: moduleUrl('../compactor/compactor-thread.ts', import.meta.url),
-      heapMibMax: HEAP_MIB_MAX,
+      kind: 'compactor',
       optionsOf: (): CompactorThreadOptions => ({
         bootstrapServers,
         clientId: config.kafka.clientId,

@@ -3,10 +3,7 @@
  * A thread keeps its name in the group over restarts; the highest names come and go.
  */
 
-import { availableParallelism } from 'node:os'
-import type { Config } from '../config/schema.ts'
 import { importModule } from '../core/import-module.ts'
-import { moduleUrl } from '../core/module-url.ts'
 import { systemDisk } from '../core/system-disk.ts'
 import type { ThreadSupervisor } from '../core/thread-supervisor.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
@@ -22,10 +19,10 @@ import type { ProcessorStatusDocument, StreamStatus } from './status-document.ts
 import { superviseThread } from './supervised-thread.ts'
 import { loadTopology } from './topology-file.ts'
 import type { PoolLimits } from './worker-pool-plan.ts'
+import { poolLimits, WORKER_COUNT_MAX } from './worker-pool-plan.ts'
 
 /** Part of the half minute that a stop may take. */
 const STOP_MS_MAX = 6_000
-const HEAP_MIB_MAX = 1_024
 
 export interface Worker {
   readonly name: string
@@ -39,9 +36,6 @@ export interface ProcessorPartOptions {
   /** The pressure, for every thread. */
   readonly ambient: SharedArrayBuffer
 }
-
-/** Workers that there may be at all, whatever was configured before a restart. */
-const WORKER_COUNT_MAX = 64
 
 export class ProcessorPart {
   readonly #context: AppContext
@@ -203,8 +197,7 @@ export class ProcessorPart {
     return superviseThread({
       ...this.#context,
       name,
-      module: moduleUrl('../processor/processor-thread.ts', import.meta.url),
-      heapMibMax: HEAP_MIB_MAX,
+      kind: 'processor',
       optionsOf: (): ProcessorThreadOptions => ({
         bootstrapServers: this.#options.bootstrapServers,
         clientId: config.kafka.clientId,
@@ -224,14 +217,6 @@ export class ProcessorPart {
       }),
     })
   }
-}
-
-/** How many workers the configuration allows, on this machine. */
-export function poolLimits({ processor }: Config, coreCount = availableParallelism()): PoolLimits {
-  const { workerCount, workerCountMin, workerCountMax } = processor
-  if (workerCount > 0) return { countMin: workerCount, countMax: workerCount }
-  const countMax = workerCountMax > 0 ? workerCountMax : Math.min(WORKER_COUNT_MAX, coreCount - 1)
-  return { countMin: workerCountMin, countMax: Math.max(workerCountMin, countMax) }
 }
 
 /** Gauges tell of what is; of a thread that is no more only its counts stay. */

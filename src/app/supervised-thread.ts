@@ -6,46 +6,42 @@ import { ThreadHandle } from '../core/thread-link.ts'
 import { ThreadSupervisor } from '../core/thread-supervisor.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
 import type { Counter } from '../telemetry/metrics.ts'
+import type { WarmThreads } from './warm-threads.ts'
+import { THREAD_MODULES, THREAD_RESOURCES } from './warm-threads.ts'
 
 export interface SupervisedThreadOptions {
   readonly name: string
-  readonly module: URL
+  readonly kind: keyof typeof THREAD_MODULES
   /** The role's options for a run; `ready` is what the run before announced, null for the first. */
   readonly optionsOf: (ready: unknown) => unknown
   readonly clock: Clock
   readonly random: Random
   readonly diagnostics: Diagnostics
   readonly restartCounter: Counter<'thread'>
-  /** Largest JavaScript heap; over it the thread crashes and is restarted, and the process lives on. */
-  readonly heapMibMax: number
+  /** Threads that may have been loaded for the first start. */
+  readonly warmThreads: WarmThreads
 }
 
-/**
- * V8's young generation would by default let each thread hold tens of MiB of garbage before it looks. Data-path buffers
- * live outside the heap, so looking sooner costs little, and all threads together stay within 200 MiB when idle.
- */
-const YOUNG_GENERATION_MIB_MAX = 8
-
 export function superviseThread(options: SupervisedThreadOptions): ThreadSupervisor {
-  const { name, module, optionsOf, clock, random, diagnostics, restartCounter, heapMibMax } = options
+  const { name, kind, optionsOf, clock, random, diagnostics, restartCounter, warmThreads } = options
   // There from the start, so that an alert on its rate sees the first restart as a rise.
   restartCounter.inc({ thread: name }, 0)
   return new ThreadSupervisor({
     name,
     clock,
     random,
-    open: ({ ready, onCrash }) =>
-      new ThreadHandle({
+    open: ({ ready, onCrash }) => {
+      const warm = warmThreads.take(name)
+      return new ThreadHandle({
         name,
-        module,
+        module: THREAD_MODULES[kind],
         options: optionsOf(ready),
         clock,
         onCrash,
-        resourceLimits: {
-          maxOldGenerationSizeMb: heapMibMax,
-          maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB_MAX,
-        },
-      }),
+        resourceLimits: THREAD_RESOURCES,
+        ...(warm && { warm }),
+      })
+    },
     onCrash: ({ failure, restartDelayMs }) => {
       diagnostics.error(
         { thread: name, error: failure, restartDelayMs },

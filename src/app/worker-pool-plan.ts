@@ -3,9 +3,23 @@
  * after a long calm, because every change stops all partitions for a moment. Pure: the pool itself is the processor part.
  */
 
+import { availableParallelism } from 'node:os'
+import type { Config } from '../config/schema.ts'
+
 export interface PoolLimits {
   readonly countMin: number
   readonly countMax: number
+}
+
+/** Workers that there may be at all, whatever is configured, or was before a restart. */
+export const WORKER_COUNT_MAX = 64
+
+/** How many workers the configuration allows, on this machine. */
+export function poolLimits({ processor }: Config, coreCount = availableParallelism()): PoolLimits {
+  const { workerCount, workerCountMin, workerCountMax } = processor
+  if (workerCount > 0) return { countMin: workerCount, countMax: workerCount }
+  const countMax = workerCountMax > 0 ? workerCountMax : Math.min(WORKER_COUNT_MAX, coreCount - 1)
+  return { countMin: workerCountMin, countMax: Math.max(workerCountMin, countMax) }
 }
 
 /** One look, as the observer of the pressure has it. */

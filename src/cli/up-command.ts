@@ -2,6 +2,7 @@
 
 import { Command } from 'commander'
 import type { ListeningAddress } from '../app/status-document.ts'
+import { WarmThreads } from '../app/warm-threads.ts'
 import type { App } from '../app.ts'
 import type { Config } from '../config/schema.ts'
 import { isLoopbackHost, isWildcardHost } from '../core/loopback.ts'
@@ -30,11 +31,13 @@ export function upCommand({ terminal, version }: CommandContext): Command {
     .action(async (_options: unknown, command: Command) => {
       const startedMs = performance.now()
       const { config } = await configOf(command, terminal)
+      const warmThreads = WarmThreads.open(config)
       // Loaded here, so that help and the other commands do not wait for all of it.
       const { App } = await import('../app.ts')
       const { stopRequested } = terminal
       const toggle = emergencyToggle(terminal)
-      const app = await App.start({ config, version, logger: loggerOptions(config, terminal), stopRequested })
+      const logger = loggerOptions(config, terminal)
+      const app = await App.start({ config, version, logger, warmThreads, stopRequested })
       toggle.connect(app)
       const readyMs = Math.round(performance.now() - startedMs)
       if (!stopRequested.aborted) announce(terminal, app, { config, version, readyMs })

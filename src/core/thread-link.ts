@@ -6,7 +6,7 @@
  * Options and answers are plain JSON-like data (they are structured-cloned). A failure keeps its code across.
  */
 
-import { parentPort, Worker, workerData } from 'node:worker_threads'
+import { parentPort, Worker } from 'node:worker_threads'
 import type { Clock } from './clock.ts'
 import { GopherShipError } from './errors.ts'
 import type { PlainFailure } from './plain-failure.ts'
@@ -35,13 +35,15 @@ export interface ThreadDefinition<Options> {
 }
 
 type Question = 'status' | 'metrics' | 'stop' | 'call'
-interface ToThread {
+interface Asked {
+  readonly kind: 'question'
   readonly id: number
   readonly question: Question
   /** Of a call. */
   readonly name?: string
   readonly argument?: unknown
 }
+type ToThread = { readonly kind: 'begin'; readonly options: unknown } | Asked
 type FromThread =
   | { readonly kind: 'ready'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly failure: PlainFailure }
@@ -59,7 +61,8 @@ export function serveThread<Options>(definition: ThreadDefinition<Options>): voi
     throw new Error('serveThread was called outside a worker thread: this module is a thread entry')
   const say = (message: FromThread) => port.postMessage(message)
 
-  const started = definition.start(workerData as Options)
+  const begun = Promise.withResolvers<Options>()
+  const started = begun.promise.then((options) => definition.start(options))
   started.then(
     (service) => say({ kind: 'ready', value: service.ready }),
     (error: unknown) => {
@@ -67,7 +70,7 @@ export function serveThread<Options>(definition: ThreadDefinition<Options>): voi
       port.close()
     },
   )
-  const answer = async ({ question, name, argument }: ToThread): Promise<unknown> => {
+  const answer = async ({ question, name, argument }: Asked): Promise<unknown> => {
     const service = await started
     if (question === 'call') {
       if (service.call === undefined || name === undefined) throw new TypeError('this thread takes no calls')
@@ -78,6 +81,10 @@ export function serveThread<Options>(definition: ThreadDefinition<Options>): voi
     return await service.stop()
   }
   port.on('message', (message: ToThread) => {
+    if (message.kind === 'begin') {
+      begun.resolve(message.options as Options)
+      return
+    }
     answer(message)
       .then(
         (value) => say({ kind: 'answer', id: message.id, value }),
@@ -86,6 +93,56 @@ export function serveThread<Options>(definition: ThreadDefinition<Options>): voi
       // With its port closed nothing holds the thread any more, unless the role forgot something.
       .finally(() => message.question === 'stop' && port.close())
   })
+}
+
+/** V8 heap limits of a thread, in MiB, as Node names them. */
+export interface ThreadResources {
+  readonly maxOldGenerationSizeMb?: number
+  readonly maxYoungGenerationSizeMb?: number
+}
+
+export interface WarmThreadOptions {
+  readonly name: string
+  readonly module: URL
+  readonly resourceLimits?: ThreadResources
+}
+
+/** A thread that loads its module before its role is to start, so that the start need not wait for it. */
+export class WarmThread {
+  #worker: Worker | null
+
+  private constructor(worker: Worker) {
+    this.#worker = worker
+    // One that fails is nobody's any more: whoever starts the role makes another, and hears why that one fails.
+    worker.on('error', () => {
+      this.#worker = null
+    })
+    worker.once('exit', () => {
+      this.#worker = null
+    })
+  }
+
+  /** Begins to load. The module is a thread's entry, which calls `serveThread`. */
+  static open({ name, module, resourceLimits }: WarmThreadOptions): WarmThread {
+    return new WarmThread(new Worker(module, { name, ...(resourceLimits && { resourceLimits }) }))
+  }
+
+  /** Taken, ended, or failed. */
+  get isGone(): boolean {
+    return this.#worker === null
+  }
+
+  /** The thread, for the one who takes it first; null when it is gone. */
+  take(): Worker | null {
+    const worker = this.#worker
+    this.#worker = null
+    return worker
+  }
+
+  /** Ends it, unless it was taken. */
+  async discard(): Promise<void> {
+    await this.take()?.terminate()
+  }
 }
 
 export interface ThreadHandleOptions {
@@ -100,11 +157,9 @@ export interface ThreadHandleOptions {
   readonly startMsMax?: number
   /** A question that is not answered within this time fails with GS_THREAD_FAILED (the thread is busy or stuck). */
   readonly answerMsMax?: number
-  /** V8 heap limits of the thread, in MiB, as Node names them. */
-  readonly resourceLimits?: {
-    readonly maxOldGenerationSizeMb?: number
-    readonly maxYoungGenerationSizeMb?: number
-  }
+  readonly resourceLimits?: ThreadResources
+  /** One with the same name, module and limits, used if it is still there. */
+  readonly warm?: WarmThread
   /** Called once if the thread ends without `stop` having been called, after it was ready. */
   readonly onCrash: (failure: Error) => void
 }
@@ -136,13 +191,10 @@ export class ThreadHandle {
    * GS_THREAD_FAILED when the thread died or stayed silent; either way nothing is left running.
    */
   async start(): Promise<unknown> {
-    const { name, module, options, clock, resourceLimits, startMsMax = 30_000 } = this.#options
-    const worker = new Worker(module, {
-      workerData: options,
-      name,
-      ...(resourceLimits && { resourceLimits }),
-    })
+    const { name, module, options, clock, resourceLimits, warm, startMsMax = 30_000 } = this.#options
+    const worker = warm?.take() ?? new Worker(module, { name, ...(resourceLimits && { resourceLimits }) })
     this.#worker = worker
+    worker.postMessage({ kind: 'begin', options } satisfies ToThread)
     try {
       return await new Promise<unknown>((resolve, reject) => {
         const deadline = clock.after(startMsMax, () =>
@@ -246,7 +298,7 @@ export class ThreadHandle {
         resolve: (value) => settle(() => resolve(value)),
         reject: (error) => settle(() => reject(error)),
       })
-      worker.postMessage({ id, question, ...call } satisfies ToThread)
+      worker.postMessage({ kind: 'question', id, question, ...call } satisfies ToThread)
     })
   }
 

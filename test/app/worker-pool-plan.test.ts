@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { poolLimits } from '../../src/app/processor-part.ts'
-import { type PoolLook, WorkerPoolPlan } from '../../src/app/worker-pool-plan.ts'
+import { type PoolLook, poolLimits, WorkerPoolPlan } from '../../src/app/worker-pool-plan.ts'
 import { loadConfig } from '../../src/config/load-config.ts'
 
 const LIMITS = { countMin: 1, countMax: 4 }

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import type { AppContext } from '../../src/app/app-context.ts'
 import { ProcessorPart } from '../../src/app/processor-part.ts'
+import { WarmThreads } from '../../src/app/warm-threads.ts'
 import { loadConfig } from '../../src/config/load-config.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { systemRandom } from '../../src/core/random.ts'
@@ -50,6 +51,7 @@ async function startBench() {
     logger: { level: 'silent', format: 'json', isColored: false, thread: 'main' },
     registry,
     restartCounter: threadRestartCounter(registry),
+    warmThreads: WarmThreads.none(),
   }
   return async () => {
     const ambient = createAmbientBuffer()

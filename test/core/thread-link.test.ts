@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from 'vitest'
 import { systemClock } from '../../src/core/clock.ts'
 import { isFailure } from '../../src/core/errors.ts'
-import { ThreadHandle } from '../../src/core/thread-link.ts'
+import { ThreadHandle, WarmThread } from '../../src/core/thread-link.ts'
+import { eventually } from '../support/eventually.ts'
 import type { ExampleOptions } from './example-thread.ts'
 
 const opened: ThreadHandle[] = []
@@ -9,7 +10,10 @@ afterEach(async () => {
   for (const handle of opened.splice(0)) await handle.terminate()
 })
 
-function open(options: ExampleOptions, more: { startMsMax?: number; answerMsMax?: number } = {}) {
+function open(
+  options: ExampleOptions,
+  more: { startMsMax?: number; answerMsMax?: number; warm?: WarmThread } = {},
+) {
   const { promise: crashed, resolve: onCrash } = Promise.withResolvers<Error>()
   const handle = new ThreadHandle({
     name: 'example',
@@ -99,4 +103,44 @@ test('a role that does not stop in time is ended by force, and stop says so', as
 
   await expect(handle.stop({ stopMsMax: 200 })).rejects.toThrow('did not answer "stop" within 200 ms')
   await expect(handle.status()).rejects.toThrow('is not running')
+})
+
+test('a thread that has loaded its module already is used once, and starts its role only when told its options', async () => {
+  const module = new URL('./example-thread.ts', import.meta.url)
+  const warm = WarmThread.open({ name: 'example', module })
+  const { handle } = open({ announce: { port: 5 } }, { warm })
+
+  const ready = await handle.start()
+
+  expect(ready).toEqual({ announced: { port: 5 } })
+  expect(warm.take()).toBeNull()
+  await handle.stop()
+})
+
+test('a thread that failed while it loaded is replaced, and the start tells why the next one fails', async () => {
+  const module = new URL('./no-such-thread.ts', import.meta.url)
+  const warm = WarmThread.open({ name: 'example', module })
+  await eventually('the thread is gone', async () => warm.isGone)
+  const handle = new ThreadHandle({
+    name: 'example',
+    module,
+    options: {},
+    clock: systemClock,
+    onCrash: () => {},
+    warm,
+  })
+
+  await expect(handle.start()).rejects.toThrow('no-such-thread')
+})
+
+test('a loaded thread that nobody took is ended', async () => {
+  const warm = WarmThread.open({
+    name: 'example',
+    module: new URL('./example-thread.ts', import.meta.url),
+  })
+
+  await warm.discard()
+
+  expect(warm.isGone).toBe(true)
+  expect(warm.take()).toBeNull()
 })
