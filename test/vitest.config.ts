@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import LongestFirst from './longest-first.ts'
 
 const long = process.env['GOPHERSHIP_TEST_LONG'] === '1'
 
@@ -10,6 +11,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     maxWorkers: 2,
     pool: 'forks',
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', './test/closing-line-reporter.ts'],
   },
 })
