@@ -138,7 +138,10 @@ async function clean(world: World): Promise<string[]> {
   }
   // What is below `covered` must be compacted; what hides it may lie above, where a transaction is not decided yet.
   const covered = report.cleanedOffset
-  const latest = latestBelow(model, covered)
+  // Nor must a record go for one that went itself: whatever hid that one lies above too. 1. v is written in a transaction. 2. A
+  // tombstone, and another value far behind it. 3. A pass drops the tombstone for that value; v waits for its transaction. 4. It
+  // is committed, and the next pass, whose map is small, does not reach the value.
+  const latest = latestBelow(model, covered, (offset) => before.has(offset))
   const latestAnywhere = latestBelow(model, endOffset)
   for (const [offset, record] of before) {
     if (record.isControl) continue
@@ -167,11 +170,15 @@ async function clean(world: World): Promise<string[]> {
   return problems
 }
 
-/** The offset of each key's latest committed record below `end`. */
-function latestBelow(model: Model, end: number): Map<string, number> {
+/** The offset of each key's latest committed record below `end`, of those that count. */
+function latestBelow(
+  model: Model,
+  end: number,
+  counts: (offset: number) => boolean = () => true,
+): Map<string, number> {
   const latest = new Map<string, number>()
   for (const { offset, key } of model.records.values()) {
-    if (offset >= end || model.aborted.has(offset) || isOpenAt(model, offset)) continue
+    if (offset >= end || model.aborted.has(offset) || isOpenAt(model, offset) || !counts(offset)) continue
     latest.set(key ?? '', Math.max(latest.get(key ?? '') ?? -1, offset))
   }
   return latest
