@@ -7,8 +7,8 @@ const long = process.env['GOPHERSHIP_TEST_LONG'] === '1'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', ...(long ? ['test/**/*.long.ts'] : [])],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: long ? 600_000 : 30_000,
+    hookTimeout: long ? 600_000 : 60_000,
     maxWorkers: 2,
     pool: 'forks',
     sequence: { sequencer: LongestFirst },
