@@ -50,7 +50,7 @@ export interface Walk {
   wantedBytes: number
 }
 
-/** Walks `piece` from its first byte. Sets damaged or foreign leader epochs back to 0, the only one there is. */
+/** Walks `piece` from its first byte. What it picks has leader epoch 0, the only one there is, instead of the log's tag. */
 export function walkBatches(piece: Buffer, options: WalkOptions): Walk {
   const walk: Walk = {
     status: 'done',

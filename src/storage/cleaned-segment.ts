@@ -26,29 +26,38 @@ export interface CleanedSegment {
   readonly indexes: IndexBuilder
 }
 
+interface SegmentStart {
+  readonly baseOffset: Offset
+  readonly indexIntervalBytes: number
+  readonly tag: number
+}
+
 export class CleanedSegmentWriter {
   readonly path: string
   readonly #file: DiskFile
   readonly #baseOffset: Offset
+  readonly #tag: number
   readonly #indexes: IndexBuilder
   readonly #buffer = Buffer.allocUnsafeSlow(WRITE_BYTES)
   #buffered = 0
   #written = 0
   #nextOffset: Offset
 
-  private constructor(path: string, file: DiskFile, of: { baseOffset: Offset; indexIntervalBytes: number }) {
+  private constructor(path: string, file: DiskFile, of: SegmentStart) {
     this.path = path
     this.#file = file
     this.#baseOffset = of.baseOffset
+    this.#tag = of.tag
     this.#nextOffset = of.baseOffset
     this.#indexes = IndexBuilder.empty(of.baseOffset, of.indexIntervalBytes)
   }
 
   /** Begins the file, replacing a leftover of an earlier attempt. */
   static async create(context: SegmentContext, baseOffset: Offset): Promise<CleanedSegmentWriter> {
-    const { disk, directory, indexIntervalBytes } = context
+    const { disk, directory, indexIntervalBytes, tag } = context
     const path = join(directory, cleanedFileName(baseOffset))
-    return new CleanedSegmentWriter(path, await createAnew(disk, path), { baseOffset, indexIntervalBytes })
+    const start = { baseOffset, indexIntervalBytes, tag }
+    return new CleanedSegmentWriter(path, await createAnew(disk, path), start)
   }
 
   /** Adds one whole batch, whose bytes are free again when it resolves. Offsets rise; what lies between becomes a gap. */
@@ -84,6 +93,8 @@ export class CleanedSegmentWriter {
   async #put(batch: Buffer): Promise<void> {
     const lastOffset = lastOffsetAt(batch, 0)
     const position = this.#written + this.#buffered
+    // It lies outside the CRC, so what was read may have it damaged.
+    patchPartitionLeaderEpoch(batch, 0, this.#tag)
     assert(position + batch.length <= SEGMENT_BYTES_MAX, 'positions fit the index')
     this.#indexes.add({
       lastOffset,
@@ -99,8 +110,6 @@ export class CleanedSegmentWriter {
       return
     }
     batch.copy(this.#buffer, this.#buffered)
-    // It lies outside the CRC, so damage to it passed every check; there is only one epoch.
-    patchPartitionLeaderEpoch(this.#buffer, this.#buffered, 0)
     this.#buffered += batch.length
   }
 

@@ -407,8 +407,8 @@ class LogRecovery {
 
   async #scan(segment: Segment, fileBytes: number): Promise<SegmentScan> {
     this.#scannedBytes += fileBytes
-    const { indexIntervalBytes } = this.#context
-    const options = { baseOffset: segment.baseOffset, endPosition: fileBytes, indexIntervalBytes }
+    const { indexIntervalBytes, tag } = this.#context
+    const options = { baseOffset: segment.baseOffset, endPosition: fileBytes, indexIntervalBytes, tag }
     return segment.use((file) => scanSegment(file, options)).finally(() => segment.release())
   }
 

@@ -43,6 +43,7 @@ import type { ReadableLog } from './log-reader.ts'
 import { LogReader } from './log-reader.ts'
 import type { RecoveredLog } from './log-recovery.ts'
 import { recoverLog } from './log-recovery.ts'
+import { NO_TAG } from './log-tag.ts'
 import type { PartitionLogOptions } from './partition-log-options.ts'
 import { checkOptions } from './partition-log-options.ts'
 import { Quarantine } from './quarantine.ts'
@@ -72,6 +73,8 @@ export interface PartitionLogStart {
   readonly directory: string
   readonly options: PartitionLogOptions
   readonly diagnostics: Diagnostics
+  /** What the log's batches carry on disk, always the same for one log (`log-tag.ts`). Default: none. */
+  readonly tag?: number
 }
 
 export interface Appended {
@@ -172,11 +175,11 @@ export class PartitionLog {
    * `GS_STORAGE_VERSION` for a newer format and `GS_STORAGE_FAILED` when the folder cannot be read.
    */
   static async open(start: PartitionLogStart): Promise<PartitionLog> {
-    const { disk, clock, directory, options, diagnostics } = start
+    const { disk, clock, directory, options, diagnostics, tag = NO_TAG } = start
     checkOptions(options)
     const startedMs = clock.monotonicMs()
     const quarantine = new Quarantine(disk, directory)
-    const context = { disk, directory, indexIntervalBytes: options.indexIntervalBytes }
+    const context = { disk, directory, indexIntervalBytes: options.indexIntervalBytes, tag }
     const recovered = await recoverLog({ ...context, quarantine, diagnostics, nowMs: clock.wallMs() })
     const durationMs = clock.monotonicMs() - startedMs
     const log = new PartitionLog(start, { context, quarantine, recovered, durationMs })
@@ -285,7 +288,7 @@ export class PartitionLog {
     const lastOffset = asOffset(baseOffset + lastOffsetDelta)
     assert(lastOffset < Number.MAX_SAFE_INTEGER, 'offsets are exact')
     patchBaseOffset(batch, 0, baseOffset)
-    patchPartitionLeaderEpoch(batch, 0, 0)
+    patchPartitionLeaderEpoch(batch, 0, this.#context.tag)
     this.#nextOffset = asOffset(lastOffset + 1)
     return { baseOffset, lastOffset, durable: this.#commit.add(batch) }
   }

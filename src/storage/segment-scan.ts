@@ -3,7 +3,8 @@
  * damage. Never throws for any bytes, only when the disk refuses.
  *
  * A batch belongs here when its CRC holds *and* its base offset is the one that must come next: the base offset lies
- * outside the CRC, so only the sequence can tell that it is damaged, or that a stale copy of an older batch came back.
+ * outside the CRC, so only the sequence can tell that it is damaged, or that a stale copy of an older batch came back. And it
+ * carries the log's tag (`log-tag.ts`): a batch within a record's value, or in a block of a file that is gone, does not.
  *
  * After damage the scan looks for the next batch where the damaged header says that its batch ends, then byte by byte. Only batches with offsets at or above the expected one count. What was stepped over is a hole;
  * what follows the last whole batch is the caller's to judge, as a torn tail or as damage.
@@ -14,6 +15,7 @@ import {
   batchBytesAt,
   isBatchIntact,
   lastOffsetDeltaAt,
+  partitionLeaderEpochAt,
   RECORD_BATCH_HEADER_BYTES,
   RECORD_BATCH_MAGIC,
   RECORD_BATCH_PREFIX_BYTES,
@@ -23,6 +25,7 @@ import { asOffset } from '../core/brands.ts'
 import type { DiskFile } from '../core/disk.ts'
 import { FileWindow } from './file-window.ts'
 import { IndexBuilder, indexedTimestampAt } from './index-builder.ts'
+import { isTagOf } from './log-tag.ts'
 import { RELATIVE_OFFSET_MAX, STORED_BATCH_BYTES_MAX } from './segment-format.ts'
 
 /** Where the magic byte is in a batch; the search for the next batch starts from it. */
@@ -56,6 +59,8 @@ export interface ScanOptions {
   /** Bytes from here on are not looked at. */
   readonly endPosition: number
   readonly indexIntervalBytes: number
+  /** What the log's batches carry (`log-tag.ts`). */
+  readonly tag: number
 }
 
 /** Scans `file` from its first byte. */
@@ -130,6 +135,7 @@ class SegmentScanner {
     if (batchBytes < RECORD_BATCH_HEADER_BYTES || batchBytes > bytesMax) return 0
     if ((await this.#window.load(position, batchBytes)) < batchBytes) return 0
     const at = position - this.#window.start
+    if (!isTagOf(this.#options.tag, partitionLeaderEpochAt(this.#window.bytes, at))) return 0
     if (!isBatchIntact(this.#window.bytes, at, at + batchBytes)) return 0
     const relativeLast =
       this.#baseOffsetAt(position) - this.#options.baseOffset + lastOffsetDeltaAt(this.#window.bytes, at)
@@ -185,6 +191,7 @@ class SegmentScanner {
     const batchBytes = batchBytesAt(this.#window.bytes, at)
     if (batchBytes < RECORD_BATCH_HEADER_BYTES || batchBytes > STORED_BATCH_BYTES_MAX) return false
     if (position + batchBytes > this.#options.endPosition) return false
+    if (!isTagOf(this.#options.tag, partitionLeaderEpochAt(this.#window.bytes, at))) return false
     const baseOffset = baseOffsetAt(this.#window.bytes, at)
     return baseOffset >= expected && baseOffset - this.#options.baseOffset <= RELATIVE_OFFSET_MAX
   }

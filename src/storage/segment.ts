@@ -37,6 +37,8 @@ export interface SegmentContext {
   readonly disk: Disk
   readonly directory: string
   readonly indexIntervalBytes: number
+  /** What the log's batches carry on disk (`log-tag.ts`). */
+  readonly tag: number
 }
 
 export interface SegmentRead {
@@ -279,6 +281,7 @@ export class Segment {
       baseOffset: this.baseOffset,
       endPosition: bytes,
       indexIntervalBytes: this.#context.indexIntervalBytes,
+      tag: this.#context.tag,
     })
     const found = holesUpTo(scan, bytes, endOffset)
     if (this.#builder === null) {
@@ -362,7 +365,7 @@ export class Segment {
   }
 
   async #readIndexes(): Promise<SegmentIndexes> {
-    const { disk, directory, indexIntervalBytes } = this.#context
+    const { disk, directory, indexIntervalBytes, tag } = this.#context
     const segment = { baseOffset: this.baseOffset, bytes: this.bytes, endOffset: this.endOffset }
     const [offsetBytes, timeBytes] = await Promise.all([
       readIndexFile(disk, join(directory, offsetIndexFileName(this.baseOffset))),
@@ -372,7 +375,7 @@ export class Segment {
     const timeIndex = timeBytes === null ? null : TimeIndex.decode(timeBytes, segment)
     if (offsetIndex !== null && timeIndex !== null) return { offsetIndex, timeIndex }
     const scan = await this.#use((file) =>
-      scanSegment(file, { baseOffset: this.baseOffset, endPosition: this.bytes, indexIntervalBytes }),
+      scanSegment(file, { baseOffset: this.baseOffset, endPosition: this.bytes, indexIntervalBytes, tag }),
     )
     scan.indexes.seal()
     await this.#writeIndexes(scan.indexes)

@@ -39,6 +39,13 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['test/broker/crash.test.ts'],
   },
   {
+    name: 'another log’s batches are taken for the log’s own',
+    file: 'src/storage/log-tag.ts',
+    find: 'return tag === NO_TAG || ',
+    replace: 'return tag !== -1 || ',
+    tests: ['test/storage/damage.test.ts'],
+  },
+  {
     name: 'a torn tail stays in the log',
     file: 'src/storage/log-recovery.ts',
     find: '    await file.truncate(scan.endPosition)\n',

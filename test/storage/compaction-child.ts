@@ -11,6 +11,7 @@ import { KeyHash } from '../../src/storage/key-offsets.ts'
 import { PARTITION_LOG_DEFAULTS, PartitionLog } from '../../src/storage/partition-log.ts'
 import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { keyedBatch, RESTLESS } from './compaction-support.ts'
+import { LOG_TAG } from './support.ts'
 
 const [directory = '', firstValue = '0'] = process.argv.slice(2)
 const KEYS = 20
@@ -20,6 +21,7 @@ const log = await PartitionLog.open({
   directory,
   options: { ...PARTITION_LOG_DEFAULTS, segmentBytesMax: 4_000 },
   diagnostics: silentDiagnostics,
+  tag: LOG_TAG,
 })
 const keyHash = new KeyHash(systemRandom)
 

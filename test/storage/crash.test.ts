@@ -11,7 +11,7 @@ import { seededRandom } from '../../src/core/random.ts'
 import type { PartitionLog, SyncPolicy } from '../../src/storage/partition-log.ts'
 import { SimDisk } from '../support/sim-disk.ts'
 import type { OpenOptions } from './support.ts'
-import { batchOf, ManualClock, openLog, readAll, settle } from './support.ts'
+import { asRead, batchOf, ManualClock, openLog, readAll, settle } from './support.ts'
 
 const LONG = process.env['GOPHERSHIP_TEST_LONG'] === '1'
 const ONE_SEED = process.env['GOPHERSHIP_STORAGE_SEED']
@@ -99,7 +99,7 @@ async function act(driver: Driver, log: PartitionLog, actionCount: number): Prom
     if (kind < 14) {
       const batch = batchOf(`${driver.tag}.${action}`, shapeOf(random))
       const appended = current.append(batch)
-      const copy = Buffer.from(batch)
+      const copy = asRead(batch)
       model.give(copy)
       const durable = appended.durable.then(() => model.acknowledge(copy))
       waiting.push(durable)
@@ -199,8 +199,8 @@ async function crashTwice(driver: Driver, state: number): Promise<string[]> {
   // Fresh work goes on after every recovery.
   const batch = batchOf('fresh')
   await again.append(batch).durable
-  model.give(batch)
-  model.acknowledge(batch)
+  model.give(asRead(batch))
+  model.acknowledge(asRead(batch))
   problems.push(
     ...(await model.problemsOf(again)).map((problem) => `state ${state}, fresh append: ${problem}`),
   )

@@ -1,15 +1,16 @@
 /** D8: damage anywhere never takes a whole batch elsewhere with it, is never silent, never deletes and never stops a start. */
 
 import { describe, expect, test } from 'vitest'
-import { baseOffsetAt } from '../../src/batch/record-batch.ts'
+import { baseOffsetAt, patchPartitionLeaderEpoch } from '../../src/batch/record-batch.ts'
 import { asOffset } from '../../src/core/brands.ts'
 import { seededRandom } from '../../src/core/random.ts'
+import { logTagOf } from '../../src/storage/log-tag.ts'
 import type { PartitionLog } from '../../src/storage/partition-log.ts'
 import { SimDisk } from '../support/sim-disk.ts'
-import { basesOf, batchOf, codeOf, LOG_DIRECTORY, openLog, readAll } from './support.ts'
+import { asRead, basesOf, batchOf, codeOf, LOG_DIRECTORY, openLog, readAll } from './support.ts'
 
 const HEADER_BYTES = 61
-/** The leader epoch: outside the CRC, and 0 in every batch, so that a reader just gets 0. */
+/** The leader epoch: outside the CRC, where the log's tag is; a reader gets 0, and one damaged bit does no harm. */
 const EPOCH_FROM = 12
 const EPOCH_TO = 16
 
@@ -29,7 +30,7 @@ async function stored(end: 'clean' | 'killed'): Promise<Stored> {
     await log.append(batch).durable
     const base = (index - (index % 4)) * 2
     const path = `${LOG_DIRECTORY}/${String(base).padStart(20, '0')}.log`
-    batches.push({ bytes: Buffer.from(batch), path, position: (index % 4) * batch.length })
+    batches.push({ bytes: asRead(batch), path, position: (index % 4) * batch.length })
   }
   if (end === 'clean') await log.close()
   return { disk, batches }
@@ -323,5 +324,36 @@ describe('D8: files', () => {
     disk.flip(path, outerAt + 40, 1)
     const again = await openLog(disk)
     expect(basesOf(await readAll(again))).toEqual([0, 2])
+  })
+
+  test('a batch inside a record of a torn batch is not taken for a batch of the log', async () => {
+    const disk = new SimDisk()
+    const log = await openLog(disk)
+    const inner = batchOf('inner')
+    inner.writeBigInt64BE(5n, 0)
+    await log.append(batchOf('first')).durable
+    const died = disk.dieAfter(2)
+    void log.append(batchOf('outer', { recordCount: 2, value: inner }))
+    await died
+    disk.revive()
+    const path = `${LOG_DIRECTORY}/00000000000000000000.log`
+    disk.setBytes(path, disk.bytesOf(path).subarray(0, -1))
+    const again = await openLog(disk)
+    expect(basesOf(await readAll(again))).toEqual([0])
+    expect([again.logEndOffset, again.quarantined]).toEqual([1, []])
+  })
+
+  test('batches of another log, whole and with offsets that follow, are not taken for batches of the log', async () => {
+    const disk = new SimDisk()
+    const log = await openLog(disk)
+    await log.append(batchOf('own')).durable
+    const foreign = batchOf('foreign')
+    foreign.writeBigInt64BE(1n, 0)
+    patchPartitionLeaderEpoch(foreign, 0, logTagOf(Buffer.alloc(16, 'secret'), 1))
+    const path = `${LOG_DIRECTORY}/00000000000000000000.log`
+    disk.setBytes(path, Buffer.concat([disk.bytesOf(path), foreign]))
+    const again = await openLog(disk)
+    expect(basesOf(await readAll(again))).toEqual([0])
+    expect(again.recovery.tornBytes).toBe(foreign.length)
   })
 })

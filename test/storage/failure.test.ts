@@ -5,7 +5,17 @@ import { baseOffsetAt } from '../../src/batch/record-batch.ts'
 import { asOffset } from '../../src/core/brands.ts'
 import { seededRandom } from '../../src/core/random.ts'
 import { CHANGING_CALLS, SimDisk } from '../support/sim-disk.ts'
-import { basesOf, batchOf, codeOf, LOG_DIRECTORY, ManualClock, openLog, readAll, settle } from './support.ts'
+import {
+  asRead,
+  basesOf,
+  batchOf,
+  codeOf,
+  LOG_DIRECTORY,
+  ManualClock,
+  openLog,
+  readAll,
+  settle,
+} from './support.ts'
 
 const OPTIONS = { segmentBytesMax: 500, indexIntervalBytes: 0 }
 
@@ -17,7 +27,7 @@ async function work(disk: SimDisk, acknowledged: Map<number, Buffer>): Promise<v
       const appended = [0, 1].map((part) => {
         const batch = batchOf(`r${round}.${index}.${part}`, { valueBytes: 60 })
         const { baseOffset, durable } = log.append(batch)
-        return durable.then(() => acknowledged.set(baseOffset, Buffer.from(batch)))
+        return durable.then(() => acknowledged.set(baseOffset, asRead(batch)))
       })
       await Promise.all(appended)
       await readAll(log)

@@ -1,12 +1,18 @@
 /** What the storage tests share: a clock that only moves when told, batches that tell which they are, and short cuts. */
 
 import { BatchEncoder } from '../../src/batch/batch-encoder.ts'
-import { baseOffsetAt, batchBytesAt, lastOffsetAt } from '../../src/batch/record-batch.ts'
+import {
+  baseOffsetAt,
+  batchBytesAt,
+  lastOffsetAt,
+  patchPartitionLeaderEpoch,
+} from '../../src/batch/record-batch.ts'
 import type { Offset } from '../../src/core/brands.ts'
 import { asOffset } from '../../src/core/brands.ts'
 import type { Clock, Timer } from '../../src/core/clock.ts'
 import type { Disk } from '../../src/core/disk.ts'
 import { isFailure } from '../../src/core/errors.ts'
+import { logTagOf } from '../../src/storage/log-tag.ts'
 import type { PartitionLogOptions } from '../../src/storage/partition-log.ts'
 import { PARTITION_LOG_DEFAULTS, PartitionLog } from '../../src/storage/partition-log.ts'
 import type { Diagnostics } from '../../src/telemetry/diagnostics.ts'
@@ -14,6 +20,8 @@ import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { simPath } from '../support/sim-disk.ts'
 
 export const LOG_DIRECTORY = simPath('topic-0')
+/** What the batches of the tests' logs carry on disk. */
+export const LOG_TAG = logTagOf(Buffer.alloc(16, 'secret'), 0)
 
 /** Wall and monotonic time under the test's hand; `sleep` is not offered. */
 export class ManualClock implements Clock {
@@ -71,6 +79,7 @@ export function openLog(disk: Disk, options: OpenOptions = {}): Promise<Partitio
     directory: directory ?? LOG_DIRECTORY,
     diagnostics: diagnostics ?? silentDiagnostics,
     options: { ...PARTITION_LOG_DEFAULTS, ...rest },
+    tag: LOG_TAG,
   })
 }
 
@@ -93,6 +102,13 @@ export function batchOf(id: string, shape: BatchShape = {}): Buffer {
     encoder.append(timestamp + index, null, value)
   }
   return Buffer.from(encoder.finish())
+}
+
+/** A copy of batches as readers get them: without the tag that they carry on disk. */
+export function asRead(batches: Buffer): Buffer {
+  const copy = Buffer.from(batches)
+  for (const batch of splitBatches(copy)) patchPartitionLeaderEpoch(batch, 0, 0)
+  return copy
 }
 
 /** The batches in a buffer, one by one. */

@@ -47,6 +47,8 @@ export interface PartitionOptions {
   readonly topicName: string
   readonly index: number
   readonly config: EffectiveConfig
+  /** What the batches of its log carry on disk (`storage/log-tag.ts`). */
+  readonly tag: number
   readonly producersMax: number
   readonly producerSnapshotBytes: number
   /** How long after a disk failure the log is opened again; the wait doubles up to ten times this. */
@@ -409,8 +411,8 @@ interface OpenedLog {
 }
 
 async function openLog(options: PartitionOptions, config: EffectiveConfig): Promise<OpenedLog> {
-  const { disk, clock, diagnostics, directory } = options
-  const log = await PartitionLog.open({ disk, clock, directory, options: config.log, diagnostics })
+  const { disk, clock, diagnostics, directory, tag } = options
+  const log = await PartitionLog.open({ disk, clock, directory, options: config.log, diagnostics, tag })
   const memory: ProducerMemory = {
     producers: new ProducerStates({ producersMax: options.producersMax }),
     transactions: new PartitionTransactions(),

@@ -14,6 +14,7 @@ import { join } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import type { Disk } from '../../core/disk.ts'
 import type { Random } from '../../core/random.ts'
+import { logTagOf, NO_TAG } from '../../storage/log-tag.ts'
 import { readSnapshot, writeSnapshot } from '../../storage/snapshot-file.ts'
 import type { Diagnostics } from '../../telemetry/diagnostics.ts'
 import type { BrokerOptions } from '../broker-options.ts'
@@ -236,6 +237,7 @@ export class TopicRegistry {
       id: this.#deps.random.bytes(16).toString('hex'),
       partitionCount,
       configs: overrides,
+      tagSecret: this.#deps.random.bytes(16).toString('hex'),
     }
     this.#saved.set(name, saved)
     try {
@@ -272,6 +274,7 @@ export class TopicRegistry {
       name: saved.name,
       id: Buffer.from(saved.id, 'hex'),
       isInternal: isInternalTopic(saved.name),
+      tagSecret: saved.tagSecret === undefined ? null : Buffer.from(saved.tagSecret, 'hex'),
       overrides: saved.configs,
       config: effectiveConfig(saved.configs, this.#deps.options),
       partitions: [],
@@ -302,6 +305,7 @@ export class TopicRegistry {
       topicName: topic.name,
       index,
       config: topic.config,
+      tag: topic.tagSecret === null ? NO_TAG : logTagOf(topic.tagSecret, index),
       producersMax: options.producersPerPartitionMax,
       producerSnapshotBytes: options.producerSnapshotBytes,
       reopenMs: options.partitionReopenMs,

@@ -6,7 +6,9 @@
 
 import { GopherShipError } from '../../core/errors.ts'
 
-const VERSION = 1
+const VERSION = 2
+/** Its topics have no tag secret. */
+const VERSION_WITHOUT_TAGS = 1
 
 export interface SavedTopic {
   readonly name: string
@@ -14,6 +16,8 @@ export interface SavedTopic {
   readonly id: string
   readonly partitionCount: number
   readonly configs: Readonly<Record<string, string>>
+  /** What the tags of its logs come from, 32 hexadecimal digits; a topic made before there were tags has none. */
+  readonly tagSecret?: string
 }
 
 export interface SavedTopics {
@@ -31,7 +35,7 @@ export function encodeTopicsSnapshot(saved: SavedTopics): Buffer {
 /** Parses the text; it passed its checksum, so only its version is in doubt (GS_STORAGE_VERSION). */
 export function decodeTopicsSnapshot(bytes: Buffer): SavedTopics {
   const saved = JSON.parse(bytes.toString('utf8')) as SavedTopics & { version: number }
-  if (saved.version !== VERSION) {
+  if (saved.version !== VERSION && saved.version !== VERSION_WITHOUT_TAGS) {
     throw new GopherShipError(
       'GS_STORAGE_VERSION',
       `expected topics snapshot version ${VERSION}, found ${saved.version}; start the newer release that wrote it`,

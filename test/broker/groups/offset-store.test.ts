@@ -6,7 +6,7 @@ import { Partition } from '../../../src/broker/topics/partition.ts'
 import { effectiveConfig } from '../../../src/broker/topics/topic-config.ts'
 import { seededRandom } from '../../../src/core/random.ts'
 import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
-import { ManualClock } from '../../storage/support.ts'
+import { LOG_TAG, ManualClock } from '../../storage/support.ts'
 import { SimDisk, simPath } from '../../support/sim-disk.ts'
 
 const open: Partition[] = []
@@ -27,6 +27,7 @@ async function openStore(disk: SimDisk, rewriteBytesMin = 20_000) {
       { 'cleanup.policy': 'compact', 'segment.bytes': '1048576' },
       DEFAULT_BROKER_OPTIONS,
     ),
+    tag: LOG_TAG,
     producersMax: 10,
     producerSnapshotBytes: 2 ** 40,
     reopenMs: 1000,

@@ -11,7 +11,7 @@ import type { Diagnostics } from '../../../src/telemetry/diagnostics.ts'
 import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
 import type { KeyedBatchOptions, KeyedRecord } from '../../storage/compaction-support.ts'
 import { foldOf, KEY_HASH, keyedBatch, RESTLESS, readRecords } from '../../storage/compaction-support.ts'
-import { ManualClock } from '../../storage/support.ts'
+import { LOG_TAG, ManualClock } from '../../storage/support.ts'
 import { SimDisk, simPath } from '../../support/sim-disk.ts'
 
 const SEGMENT_MS = 1_000
@@ -45,6 +45,7 @@ async function openPartition(
     topicName: 'state',
     index,
     config: effectiveConfig(overrides, DEFAULT_BROKER_OPTIONS),
+    tag: LOG_TAG,
     producersMax: 10,
     producerSnapshotBytes: 2 ** 40,
     reopenMs: 1000,

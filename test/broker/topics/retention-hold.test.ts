@@ -11,7 +11,7 @@ import { effectiveConfig } from '../../../src/broker/topics/topic-config.ts'
 import { asOffset } from '../../../src/core/brands.ts'
 import type { Diagnostics } from '../../../src/telemetry/diagnostics.ts'
 import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
-import { batchOf, ManualClock } from '../../storage/support.ts'
+import { batchOf, LOG_TAG, ManualClock } from '../../storage/support.ts'
 import { SimDisk, simPath } from '../../support/sim-disk.ts'
 
 const SEGMENT_MS = 1_000
@@ -31,6 +31,7 @@ async function vaultPartition(configs: Record<string, string> = { 'retention.ms'
     topicName: 'raw-vault.web',
     index: 0,
     config: effectiveConfig({ 'segment.ms': String(SEGMENT_MS), ...configs }, DEFAULT_BROKER_OPTIONS),
+    tag: LOG_TAG,
     producersMax: 10,
     producerSnapshotBytes: 2 ** 40,
     reopenMs: 1000,

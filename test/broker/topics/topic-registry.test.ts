@@ -1,10 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { patchPartitionLeaderEpoch } from '../../../src/batch/record-batch.ts'
 import { DEFAULT_BROKER_OPTIONS } from '../../../src/broker/broker-options.ts'
 import { TopicRegistry } from '../../../src/broker/topics/topic-registry.ts'
 import { decodeTopicsSnapshot, encodeTopicsSnapshot } from '../../../src/broker/topics/topics-snapshot.ts'
 import { seededRandom } from '../../../src/core/random.ts'
+import { writeSnapshot } from '../../../src/storage/snapshot-file.ts'
 import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
-import { ManualClock } from '../../storage/support.ts'
+import { batchOf, ManualClock } from '../../storage/support.ts'
 import { SimDisk, simPath } from '../../support/sim-disk.ts'
 
 const DIRECTORY = simPath('broker')
@@ -99,9 +101,42 @@ describe('TopicRegistry', () => {
     expect(await after.exists(simPath('broker', 'topics', 'gone'))).toBe(false)
   })
 
+  it('gives the logs of each topic a secret of their own, for good', async () => {
+    const disk = new SimDisk()
+    const registry = await openRegistry(disk)
+    const secrets = await Promise.all(
+      ['a', 'b'].map(async (name) => (await registry.ensure(declared(name))).tagSecret?.toString('hex')),
+    )
+    await registry.close()
+
+    const again = await openRegistry(disk.fork(), 2)
+
+    expect(secrets.map((secret) => secret?.length)).toEqual([32, 32])
+    expect(secrets[0]).not.toBe(secrets[1])
+    expect(['a', 'b'].map((name) => again.byName(name)?.tagSecret?.toString('hex'))).toEqual(secrets)
+  })
+
+  it('reads a snapshot from before logs had tags, and what its topics hold', async () => {
+    const disk = new SimDisk()
+    const topic = { name: 'old', id: '00'.repeat(16), partitionCount: 1, configs: {} }
+    const text = JSON.stringify({ version: 1, clusterId: 'c', topics: [topic], deleting: [] })
+    await disk.mkdir(DIRECTORY)
+    await writeSnapshot(disk, `${DIRECTORY}/topics.snapshot`, Buffer.from(text))
+    const folder = `${DIRECTORY}/topics/old/${topic.id}/0`
+    await disk.mkdir(folder)
+    const batch = batchOf('old')
+    patchPartitionLeaderEpoch(batch, 0, 0)
+    disk.setBytes(`${folder}/00000000000000000000.log`, batch)
+
+    const registry = await openRegistry(disk)
+
+    expect(registry.byName('old')?.tagSecret).toBeNull()
+    expect(registry.partition('old', 0)?.log.logEndOffset).toBe(1)
+  })
+
   it('refuses a snapshot of a later version', () => {
     const bytes = encodeTopicsSnapshot({ clusterId: 'c', topics: [], deleting: [] })
-    const later = Buffer.from(bytes.toString().replace('"version":1', '"version":2'))
+    const later = Buffer.from(bytes.toString().replace('"version":2', '"version":3'))
 
     expect(decodeTopicsSnapshot(bytes).clusterId).toBe('c')
     expect(() => decodeTopicsSnapshot(later)).toThrow(expect.objectContaining({ code: 'GS_STORAGE_VERSION' }))
