@@ -42,6 +42,7 @@ export class CleanedSegmentWriter {
   #buffered = 0
   #written = 0
   #nextOffset: Offset
+  #isClosed = false
 
   private constructor(path: string, file: DiskFile, of: SegmentStart) {
     this.path = path
@@ -76,7 +77,7 @@ export class CleanedSegmentWriter {
     await this.#flush()
     this.#indexes.seal()
     await this.#file.datasync()
-    await this.#file.close()
+    await this.#close()
     return {
       baseOffset: this.#baseOffset,
       endOffset,
@@ -85,9 +86,16 @@ export class CleanedSegmentWriter {
     }
   }
 
-  /** Lets go of the file, which the caller removes. */
+  /** Lets go of the file, which the caller removes; a finished one has been let go of already. */
   async abandon(): Promise<void> {
-    await this.#file.close().catch(() => {})
+    await this.#close().catch(() => {})
+  }
+
+  /** Once, even when it fails: the file's number is free from then on, and may be another file's. */
+  async #close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    await this.#file.close()
   }
 
   async #put(batch: Buffer): Promise<void> {

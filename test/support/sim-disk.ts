@@ -76,6 +76,8 @@ export class SimDisk implements Disk {
   callCount = 0
   /** Each call as "kind path", when `isTraced`. */
   readonly trace: string[] = []
+  /** Calls on files that were closed before: on a real disk they meet whatever file was opened since. */
+  readonly callsOnClosed: string[] = []
   isTraced = false
   #names = new Map<string, Node>([['/', new DirectoryNode()]])
   #durableNames = new Map<string, Node>(this.#names)
@@ -88,6 +90,7 @@ export class SimDisk implements Disk {
   #failCode = 'EIO'
   #failCalls: ReadonlySet<DiskCall> = new Set()
   #locks = new Set<string>()
+  readonly #openHandles = new Map<object, string>()
   #delay: (() => number) | null = null
   /** Set once a planned failure has happened. */
   hasFailed = false
@@ -198,6 +201,11 @@ export class SimDisk implements Disk {
     this.#durableNames.delete(path)
   }
 
+  /** The paths that open handles were opened by, sorted; one for each handle. */
+  openPaths(): string[] {
+    return [...this.#openHandles.values()].sort()
+  }
+
   /** All paths of files, sorted. */
   files(): string[] {
     return [...this.#names]
@@ -299,6 +307,7 @@ export class SimDisk implements Disk {
 
   #handle(path: string, node: FileNode): DiskFile {
     const write = async (buffers: readonly Buffer[], position: number): Promise<void> => {
+      this.#assertOpen(handle, `write ${path}`)
       const whole = Buffer.concat(buffers)
       // A write that the power cut interrupts may still have reached the disk, in part or whole.
       if (this.callCount + 1 === this.#dieAt) change(node, { kind: 'write', position, bytes: whole })
@@ -308,8 +317,9 @@ export class SimDisk implements Disk {
       if (bytes.length > 0) change(node, { kind: 'write', position, bytes })
       if (failure !== null) throw failure
     }
-    return {
+    const handle: DiskFile = {
       read: async (into, position) => {
+        this.#assertOpen(handle, `read ${path}`)
         await this.#call('read', path)
         if (position >= node.visible.length) return 0
         return node.visible.copy(into, 0, position, position + into.length)
@@ -317,6 +327,7 @@ export class SimDisk implements Disk {
       write: (bytes, position) => write([bytes], position),
       writev: write,
       datasync: async () => {
+        this.#assertOpen(handle, `datasync ${path}`)
         const failure = await this.#attempt('datasync', path)
         if (failure === null)
           for (const pending of node.pending) node.durable = applied(node.durable, pending)
@@ -324,15 +335,30 @@ export class SimDisk implements Disk {
         if (failure !== null) throw failure
       },
       truncate: async (bytes) => {
+        this.#assertOpen(handle, `truncate ${path}`)
         await this.#call('truncate', path)
         change(node, { kind: 'truncate', bytes })
       },
       size: async () => {
+        this.#assertOpen(handle, `size ${path}`)
         await this.#call('stat', path)
         return node.visible.length
       },
-      close: () => this.#call('close', path),
+      close: async () => {
+        this.#assertOpen(handle, `close ${path}`)
+        // As on Linux, a close that fails has let go of the file all the same.
+        this.#openHandles.delete(handle)
+        await this.#call('close', path)
+      },
     }
+    this.#openHandles.set(handle, path)
+    return handle
+  }
+
+  #assertOpen(handle: DiskFile, what: string): void {
+    if (this.#openHandles.has(handle)) return
+    this.callsOnClosed.push(what)
+    throw errno('EBADF', what)
   }
 
   #changeNames(folders: readonly string[], apply: (names: Map<string, Node>) => void): void {
