@@ -97,10 +97,7 @@ export class LogInventory {
       this.#removing = before.removing
       throw error
     }
-    for (const segment of going) {
-      segment.isRemoved = true
-      await segment.release()
-    }
+    for (const segment of going) await segment.discard()
     await this.removeFiles(going)
   }
 

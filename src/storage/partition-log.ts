@@ -427,7 +427,7 @@ export class PartitionLog {
         await this.#fail(error)
         throw this.#failure
       } finally {
-        for (const segment of this.#segments.all) await segment.release()
+        for (const segment of this.#segments.all) await segment.discard()
       }
     })
   }
@@ -515,7 +515,12 @@ export class PartitionLog {
     })
     const file = await this.#disk.open(join(this.directory, logFileName(baseOffset)), 'create')
     await segment.openForWriting(file, IndexBuilder.empty(baseOffset, this.#options.indexIntervalBytes))
-    await this.#disk.syncDirectory(this.directory)
+    try {
+      await this.#disk.syncDirectory(this.directory)
+    } catch (error) {
+      await segment.closeFile()
+      throw error
+    }
     this.#segments.push(segment)
     this.#inventory.syncedRecord = segment.toRecord()
     this.#acknowledged = { segment, bytes: 0 }

@@ -59,14 +59,13 @@ export async function swapSegments(
       }),
     )
   } finally {
-    if (!isDecided) {
-      await fresh.closeFile()
-      await disk.unlink(swapPath).catch(() => {})
-    }
+    if (!isDecided) await disk.unlink(swapPath).catch(() => {})
+    // Whichever of the two the log is left with, it is not read from the files of the other any more.
+    const { all } = log.segments
+    for (const segment of [fresh, ...replaced]) if (!all.includes(segment)) await segment.discard()
   }
   if (!isDecided) return false
   await fresh.saveIndexes()
-  for (const segment of replaced) await segment.release()
   await log.removeFiles(replaced.slice(1))
   await log.segments.closeUnused()
   return true

@@ -213,6 +213,12 @@ export class Segment {
     await this.closeFile()
   }
 
+  /** Lets go of the segment for good: a reader that is under way finishes, and leaves no handle open behind it. */
+  async discard(): Promise<void> {
+    this.isRemoved = true
+    await this.release()
+  }
+
   /** Closes the handle as soon as no reader needs it. */
   async closeFile(): Promise<void> {
     this.#isClosing = true

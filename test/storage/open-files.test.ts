@@ -1,12 +1,13 @@
 /** Which files are open: as few as are needed, none twice closed, and none left behind by a disk that refuses. */
 
 import { describe, expect, test } from 'vitest'
+import { asOffset } from '../../src/core/brands.ts'
 import { SimDisk } from '../support/sim-disk.ts'
 import { cleanOf, keyedBatch } from './compaction-support.ts'
-import { ManualClock, openLog } from './support.ts'
+import { batchOf, LOG_DIRECTORY, ManualClock, openLog, readAll, settle } from './support.ts'
 
-/** More calls than any compaction here makes. */
-const CALLS_MAX = 300
+/** More calls than anything here makes. */
+const CALLS_MAX = 600
 const OPTIONS = { segmentBytesMax: 250, indexIntervalBytes: 0 }
 
 /** A closed log of many small segments with one value of the same few keys each. */
@@ -35,4 +36,88 @@ describe('a file is closed once: its number may be another file by the time of a
     }
     expect(hasFailed).toBe(false)
   })
+})
+
+describe('no file stays open when the log is closed, or could not be opened', () => {
+  /** Opens, appends, rolls, reads, deletes and compacts; closes whatever came of it. */
+  async function workAndClose(disk: SimDisk): Promise<void> {
+    const log = await openLog(disk, OPTIONS)
+    try {
+      for (let index = 0; index < 6; index += 1)
+        await log.append(batchOf(`b${index}`, { valueBytes: 90 })).durable
+      await log.offsetForTimestamp(1_000)
+      await readAll(log)
+      await log.deleteRecordsBefore(asOffset(3))
+      await cleanOf(log)
+      await log.applyRetention(0)
+    } finally {
+      await log.close()
+    }
+  }
+
+  const states: Record<string, () => Promise<SimDisk>> = {
+    'a new log': async () => new SimDisk(),
+    'a log without its checkpoint and indexes': async () => {
+      const disk = await smallSegments(3)
+      for (const path of disk.files()) if (!path.endsWith('.log')) disk.remove(path)
+      return disk
+    },
+    'a log with a torn tail': async () => {
+      const disk = await smallSegments(3)
+      const last = disk.files().findLast((path) => path.endsWith('.log')) as string
+      disk.setBytes(last, Buffer.concat([disk.bytesOf(last), Buffer.alloc(50, 7)]))
+      return disk
+    },
+    'a log with damage': async () => {
+      const disk = await smallSegments(3)
+      for (const path of disk.files()) if (path.endsWith('.log')) disk.flip(path, 70, 1)
+      disk.remove(`${LOG_DIRECTORY}/checkpoint`)
+      return disk
+    },
+  }
+  for (const [name, make] of Object.entries(states)) {
+    test(`${name}, whichever call the disk refuses`, async () => {
+      const base = await make()
+      let hasFailed = true
+      for (let call = 1; call < CALLS_MAX && hasFailed; call += 1) {
+        const disk = base.fork()
+        disk.failAfter(call, 'EIO')
+        await workAndClose(disk).catch(() => {})
+        hasFailed = disk.hasFailed
+        expect([disk.openPaths(), disk.callsOnClosed], `call ${call}`).toEqual([[], []])
+      }
+      expect(hasFailed).toBe(false)
+    })
+
+    test(`${name}, on a disk that refuses all from some call on`, async () => {
+      const base = await make()
+      let hasFailed = true
+      for (let call = 1; call < CALLS_MAX && hasFailed; call += 1) {
+        const disk = base.fork()
+        disk.failFrom(call, 'EIO')
+        await workAndClose(disk).catch(() => {})
+        hasFailed = disk.hasFailed
+        expect([disk.openPaths(), disk.callsOnClosed], `call ${call}`).toEqual([[], []])
+      }
+      expect(hasFailed).toBe(false)
+    })
+  }
+})
+
+test('no file stays open when the log is closed while a segment is read without its index', async () => {
+  const disk = await smallSegments(3)
+  const log = await openLog(disk, OPTIONS)
+  for (const path of disk.files()) if (path.endsWith('index')) disk.remove(path)
+  const { promise: closed, resolve } = Promise.withResolvers<void>()
+  const open = disk.open.bind(disk)
+  disk.open = async (path, mode) => {
+    if (mode === 'read' && path.endsWith('.index')) await closed
+    return open(path, mode)
+  }
+  const read = log.read(asOffset(0), { bytesMax: 1 })
+  await settle()
+  await log.close()
+  resolve()
+  expect((await read).length).toBeGreaterThan(0)
+  expect([disk.openPaths(), disk.callsOnClosed]).toEqual([[], []])
 })

@@ -16,21 +16,24 @@ import type { DirectoryLock, Disk, DiskEntry, DiskFile, OpenMode } from '../../s
 import { GopherShipError } from '../../src/core/errors.ts'
 import type { Random } from '../../src/core/random.ts'
 
-export type DiskCall =
-  | 'open'
-  | 'create'
-  | 'read'
-  | 'write'
-  | 'datasync'
-  | 'truncate'
-  | 'close'
-  | 'rename'
-  | 'unlink'
-  | 'readdir'
-  | 'mkdir'
-  | 'removeDirectory'
-  | 'syncDirectory'
-  | 'stat'
+const ALL_CALLS = [
+  'open',
+  'create',
+  'read',
+  'write',
+  'datasync',
+  'truncate',
+  'close',
+  'rename',
+  'unlink',
+  'readdir',
+  'mkdir',
+  'removeDirectory',
+  'syncDirectory',
+  'stat',
+] as const
+
+export type DiskCall = (typeof ALL_CALLS)[number]
 
 /** Calls that change something: after a failure plan of kind "full disk" these fail and the others do not. */
 export const CHANGING_CALLS: readonly DiskCall[] = [
@@ -107,6 +110,13 @@ export class SimDisk implements Disk {
   failAfter(callCount: number, code: string): void {
     this.#failAt = this.callCount + callCount
     this.#failCode = code
+    this.hasFailed = false
+  }
+
+  /** The Nth call from now fails, and all calls after it, until `heal`. */
+  failFrom(callCount: number, code: string): void {
+    this.failAlways(ALL_CALLS, code)
+    this.#failFrom = this.callCount + callCount
     this.hasFailed = false
   }
 
