@@ -92,6 +92,8 @@ export interface CleanableLog {
   noteCleaned(offset: Offset): Promise<void>
   /** Looks into a segment that was found damaged. */
   rescan(segment: Segment): Promise<void>
+  /** Closes segments that nobody reads, but for a few: a pass goes over all of them, and there may be thousands. */
+  closeUnused(): Promise<void>
 }
 
 /** Compacts until all below the bound is clean, or nothing more can be done now. */
@@ -330,6 +332,8 @@ class LogCleaner {
       // Retention took it meanwhile: then this pass is over, and the next one begins behind it.
       if (segment.isRemoved && isFailure(error, 'GS_STORAGE_FAILED')) return false
       throw error
+    } finally {
+      await this.#log.closeUnused()
     }
   }
 

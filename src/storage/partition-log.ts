@@ -639,6 +639,7 @@ export class PartitionLog {
           await this.#inventory.noteCleaned(offset)
         }),
       rescan: (segment) => this.#reader.rescan(segment),
+      closeUnused: () => this.#segments.closeUnused(),
     }
   }
 

@@ -121,3 +121,25 @@ test('no file stays open when the log is closed while a segment is read without 
   expect((await read).length).toBeGreaterThan(0)
   expect([disk.openPaths(), disk.callsOnClosed]).toEqual([[], []])
 })
+
+test('a compaction keeps few of the segments open that it reads, whether it changes them or not', async () => {
+  const disk = await smallSegments(40)
+  const log = await openLog(disk, OPTIONS)
+  let openMax = 0
+  const pace = {
+    isDue: () => {
+      openMax = Math.max(openMax, disk.openPaths().length)
+      return false
+    },
+    pause: async () => {},
+  }
+  // Half of the log is as it must be: no key comes twice in it.
+  for (let index = 0; index < 40; index += 1)
+    await log.append(keyedBatch([{ key: `once ${index}`, value: '.'.repeat(80) }])).durable
+
+  await cleanOf(log, { pace })
+
+  expect(log.segmentCount).toBeGreaterThan(30)
+  expect(openMax).toBeLessThan(10)
+  expect(disk.openPaths().length).toBeLessThan(7)
+})
