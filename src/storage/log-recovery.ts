@@ -256,11 +256,13 @@ class LogRecovery {
   async #acceptKnown(record: SegmentRecord): Promise<void> {
     await this.#judgeFollowed({ nextBase: record.baseOffset, isNextKnown: true })
     const segment = new Segment(this.#context, record)
-    const fileBytes = (await this.#context.disk.stat(segment.path))?.bytes ?? 0
+    const { bytes: fileBytes = 0, modifiedMs = 0 } = (await this.#context.disk.stat(segment.path)) ?? {}
     const isLastKnown = record === this.#checkpoint?.segments.at(-1)
     const isAsVouched = fileBytes === record.bytes
     // A sealed segment does not grow: bytes behind its end are none of the log's.
     const scanBytes = isLastKnown ? fileBytes : Math.min(fileBytes, record.bytes)
+    // The checkpoint may be as old as the segment; records that came after it age from when the file was last written.
+    if (scanBytes > record.bytes) segment.appendedMs = Math.max(record.appendedMs, modifiedMs)
     const scan = isAsVouched ? null : await this.#scan(segment, scanBytes)
     this.#candidate = { segment, record, scan, fileBytes: scanBytes }
   }

@@ -405,6 +405,28 @@ describe('retention', () => {
     expect(basesOf(await readAll(log))).toEqual([5])
   })
 
+  test('by time counts from the append, whatever crashes and restarts came since', async () => {
+    const DAY_MS = 86_400_000
+    const clock = new ManualClock()
+    const disk = new SimDisk()
+    disk.wallMs = () => clock.wall
+    const options = { clock, segmentAgeMsMax: 30 * DAY_MS, retentionMs: 2 * DAY_MS }
+    const log = await openLog(disk, options)
+    clock.advance(6 * DAY_MS)
+    const appendedMs = clock.wall
+    await log.append(batchOf('now', { timestamp: appendedMs })).durable
+    await log.append(batchOf('from the future', { timestamp: appendedMs + 365 * DAY_MS })).durable
+    const killed = disk.fork()
+    clock.advance(DAY_MS)
+    killed.wallMs = () => clock.wall
+    const again = await openLog(killed, options)
+    expect(await again.applyRetention(clock.wall)).toBe(0)
+    const killedAgain = killed.fork()
+    const late = await openLog(killedAgain, options)
+    expect(await late.applyRetention(appendedMs + 2 * DAY_MS)).toBe(0)
+    expect(await late.applyRetention(appendedMs + 2 * DAY_MS + 1)).toBe(1)
+  })
+
   test('deleteRecordsBefore is durable when it resolves, and never goes back', async () => {
     const disk = new SimDisk()
     const log = await openLog(disk, { segmentBytesMax: BATCH_BYTES * 2 + 5 })

@@ -53,10 +53,12 @@ class FileNode {
   visible: Buffer
   durable: Buffer
   pending: Change[] = []
+  modifiedMs: number
 
-  constructor(content: Buffer = Buffer.alloc(0)) {
+  constructor(content: Buffer, modifiedMs: number) {
     this.visible = content
     this.durable = content
+    this.modifiedMs = modifiedMs
   }
 }
 
@@ -95,6 +97,8 @@ export class SimDisk implements Disk {
   #locks = new Set<string>()
   readonly #openHandles = new Map<object, string>()
   #delay: (() => number) | null = null
+  /** What the machine's clock says; files are stamped with it when they are written. */
+  wallMs: () => number = () => 0
   /** Set once a planned failure has happened. */
   hasFailed = false
 
@@ -153,7 +157,8 @@ export class SimDisk implements Disk {
     for (const [path, node] of names) {
       if (!hasParents(names, path)) continue
       const copy =
-        copies.get(node) ?? (node.kind === 'file' ? new FileNode(this.#tear(node, random, mode)) : node)
+        copies.get(node) ??
+        (node.kind === 'file' ? new FileNode(this.#tear(node, random, mode), node.modifiedMs) : node)
       copies.set(node, copy)
       after.#names.set(path, copy)
     }
@@ -171,7 +176,10 @@ export class SimDisk implements Disk {
   fork(): SimDisk {
     const after = new SimDisk()
     for (const [path, node] of this.#names) {
-      after.#names.set(path, node.kind === 'file' ? new FileNode(Buffer.from(node.visible)) : node)
+      after.#names.set(
+        path,
+        node.kind === 'file' ? new FileNode(Buffer.from(node.visible), node.modifiedMs) : node,
+      )
     }
     after.#durableNames = new Map(after.#names)
     return after
@@ -193,7 +201,7 @@ export class SimDisk implements Disk {
       node.pending = []
       return
     }
-    const created = new FileNode(bytes)
+    const created = new FileNode(bytes, this.wallMs())
     this.#names.set(path, created)
     this.#durableNames.set(path, created)
   }
@@ -230,7 +238,7 @@ export class SimDisk implements Disk {
     if (mode === 'create') {
       if (node !== undefined) throw errno('EEXIST', path)
       this.#assertFolder(dirname(path))
-      const created = new FileNode()
+      const created = new FileNode(Buffer.alloc(0), this.wallMs())
       this.#changeNames([dirname(path)], (names) => names.set(path, created))
       return this.#handle(path, created)
     }
@@ -296,7 +304,8 @@ export class SimDisk implements Disk {
     await this.#call('stat', path)
     const node = this.#names.get(path)
     if (node === undefined) return null
-    return { kind: node.kind, bytes: node.kind === 'file' ? node.visible.length : 0, modifiedMs: 0 }
+    if (node.kind === 'directory') return { kind: node.kind, bytes: 0, modifiedMs: 0 }
+    return { kind: node.kind, bytes: node.visible.length, modifiedMs: node.modifiedMs }
   }
 
   async exists(path: string): Promise<boolean> {
@@ -320,11 +329,11 @@ export class SimDisk implements Disk {
       this.#assertOpen(handle, `write ${path}`)
       const whole = Buffer.concat(buffers)
       // A write that the power cut interrupts may still have reached the disk, in part or whole.
-      if (this.callCount + 1 === this.#dieAt) change(node, { kind: 'write', position, bytes: whole })
+      if (this.callCount + 1 === this.#dieAt) this.#change(node, { kind: 'write', position, bytes: whole })
       const failure = await this.#attempt('write', path)
       // A failed write may have written any part.
       const bytes = failure === null ? whole : whole.subarray(0, whole.length >>> 1)
-      if (bytes.length > 0) change(node, { kind: 'write', position, bytes })
+      if (bytes.length > 0) this.#change(node, { kind: 'write', position, bytes })
       if (failure !== null) throw failure
     }
     const handle: DiskFile = {
@@ -347,7 +356,7 @@ export class SimDisk implements Disk {
       truncate: async (bytes) => {
         this.#assertOpen(handle, `truncate ${path}`)
         await this.#call('truncate', path)
-        change(node, { kind: 'truncate', bytes })
+        this.#change(node, { kind: 'truncate', bytes })
       },
       size: async () => {
         this.#assertOpen(handle, `size ${path}`)
@@ -363,6 +372,12 @@ export class SimDisk implements Disk {
     }
     this.#openHandles.set(handle, path)
     return handle
+  }
+
+  #change(node: FileNode, pending: Change): void {
+    node.visible = applied(node.visible, pending)
+    node.pending.push(pending)
+    node.modifiedMs = this.wallMs()
   }
 
   #assertOpen(handle: DiskFile, what: string): void {
@@ -479,11 +494,6 @@ export class SimDisk implements Disk {
 }
 
 const TEARINGS = ['none', 'all', 'prefix', 'sectors-zero', 'sectors-stale'] as const
-
-function change(node: FileNode, pending: Change): void {
-  node.visible = applied(node.visible, pending)
-  node.pending.push(pending)
-}
 
 function applied(content: Buffer, pending: Change): Buffer {
   if (pending.kind === 'truncate') {
