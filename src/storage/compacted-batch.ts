@@ -49,9 +49,9 @@ interface Kept {
   readonly ends: Int32Array
   count: number
   bytes: number
+  minTimestamp: number
   maxTimestamp: number
   hasTombstone: boolean
-  isExact: boolean
 }
 
 /**
@@ -73,9 +73,9 @@ export async function compactBatch(
     ends: new Int32Array(recordCount),
     count: 0,
     bytes: 0,
+    minTimestamp: Number.POSITIVE_INFINITY,
     maxTimestamp: -1,
     hasTombstone: false,
-    isExact: true,
   }
   const records = cursor.bytes
   const recordsStart = header.compression === COMPRESSION.none ? at + RECORD_BATCH_HEADER_BYTES : 0
@@ -85,10 +85,11 @@ export async function compactBatch(
     if (recordCount === 0) return { bytes: whole, keptCount: 0, isChanged: false }
     return { bytes: emptied(whole), keptCount: 0, isChanged: true }
   }
-  const wantsHorizon = rules.newHorizonMs !== null && (rules.isMarker || kept.hasTombstone)
-  // A timestamp beyond 2^53 cannot be counted anew without changing it: such a batch just keeps its tombstones.
+  const isExact = isExactFrom(header.baseTimestamp, kept)
+  const wantsHorizon = (rules.isMarker || kept.hasTombstone) && deleteHorizonAt(bytes, at) === null
+  const { newHorizonMs } = rules
   const horizonMs =
-    wantsHorizon && kept.isExact && deleteHorizonAt(bytes, at) === null ? rules.newHorizonMs : null
+    wantsHorizon && newHorizonMs !== null && isExact && isExactFrom(newHorizonMs, kept) ? newHorizonMs : null
   if (kept.count === recordCount && horizonMs === null) {
     return { bytes: whole, keptCount: recordCount, isChanged: false }
   }
@@ -109,7 +110,7 @@ export async function compactBatch(
     batchBytes: batch.length,
     attributes: header.attributes | (horizonMs === null ? 0 : BATCH_ATTRIBUTE.deleteHorizon),
     baseTimestamp: horizonMs,
-    maxTimestamp: header.isLogAppendTime || !kept.isExact ? null : kept.maxTimestamp,
+    maxTimestamp: header.isLogAppendTime || !isExact ? null : kept.maxTimestamp,
     recordCount: kept.count,
   })
   return { bytes: batch, keptCount: kept.count, isChanged: true }
@@ -130,13 +131,22 @@ async function judge(
       kept.flags[index] = 1
       kept.count += 1
       kept.bytes += end - start
+      kept.minTimestamp = Math.min(kept.minTimestamp, cursor.timestamp)
       kept.maxTimestamp = Math.max(kept.maxTimestamp, cursor.timestamp)
       if (cursor.valueStart === -1) kept.hasTombstone = true
-      if (!Number.isSafeInteger(cursor.timestamp)) kept.isExact = false
     }
     start = end
     if (index % RECORDS_PER_QUESTION === 0 && pace.isDue()) await pace.pause()
   }
+}
+
+/**
+ * Whether the kept timestamps, counted from `baseMs`, are exact as numbers, which they are not beyond 2^53. A batch where
+ * they are not, or would not be from the horizon, keeps its tombstones; so does every one when `delete.retention.ms` is as
+ * good as for ever.
+ */
+function isExactFrom(baseMs: number, { minTimestamp, maxTimestamp }: Kept): boolean {
+  return [baseMs, minTimestamp - baseMs, maxTimestamp - baseMs].every(Number.isSafeInteger)
 }
 
 /** The kept records' bytes as they are, neighbours in one copy. */

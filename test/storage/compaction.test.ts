@@ -218,6 +218,37 @@ describe('tombstones', () => {
     }
   })
 
+  const DAY_MS = 86_400_000
+  const FOR_EVER_MS = Number('9223372036854775807')
+  const times = [
+    -(2 ** 53) + 1,
+    -(2 ** 40),
+    -1,
+    0,
+    1_000,
+    NOW - DAY_MS,
+    NOW,
+    NOW + 2 ** 32,
+    2 ** 52,
+    2 ** 53 - 1,
+  ]
+  for (const deleteRetentionMs of [0, DAY_MS, 2 ** 53 - 1, FOR_EVER_MS]) {
+    test(`kept for ${deleteRetentionMs} ms: the records beside one keep their times, whatever it is`, async () => {
+      const { log, clock } = await opened()
+      for (const time of times) {
+        await append(log, keyedBatch([kv(`gone ${time}`, '1', time)]))
+        await append(log, keyedBatch([kv(`gone ${time}`, null, time - 1), kv(`beside ${time}`, '1', time)]))
+      }
+      await seal(log, clock)
+      for (let round = 0; round < 2; round += 1) {
+        await cleanOf(log, { nowMs: NOW + round, deleteRetentionMs })
+        const beside = (await readRecords(log)).filter(({ key }) => key?.startsWith('beside'))
+        expect(beside.map(({ timestamp }) => timestamp)).toEqual(times)
+        await seal(log, clock)
+      }
+    })
+  }
+
   test('the time of one whose older values the map had no room for has not begun', async () => {
     const { log, clock } = await opened()
     const many = Array.from({ length: 2_000 }, (_, index) => kv(`k${index}`, '1'))
