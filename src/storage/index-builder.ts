@@ -95,7 +95,7 @@ export class IndexBuilder implements SegmentIndexes {
     }
   }
 
-  /** Adds the closing entry of the time index, as Kafka does when a segment is sealed. */
+  /** Adds the closing entry of the time index, as Kafka does when a segment is sealed or its log closed. */
   seal(): void {
     this.#appendTime()
   }

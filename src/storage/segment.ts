@@ -3,7 +3,7 @@
  * reading. `PartitionLog` owns the order of segments and who writes when.
  *
  * The last segment is written to and keeps its indexes in memory; their files are written when it is sealed or the log
- * is closed, so they need no syncing: after a crash they are missing, or fail their check, and are rebuilt.
+ * is closed, so they need no syncing: after a crash they are missing, or fail their checks, and are rebuilt.
  */
 
 import { strict as assert } from 'node:assert'
@@ -22,6 +22,7 @@ import type { Hole, SegmentRecord } from './checkpoint.ts'
 import { withoutGaps } from './gap-batch.ts'
 import type { SegmentIndexes } from './index-builder.ts'
 import { IndexBuilder } from './index-builder.ts'
+import { reachEnd } from './index-check.ts'
 import { OffsetIndex } from './offset-index.ts'
 import { logFileName, offsetIndexFileName, SEGMENT_BYTES_MAX, timeIndexFileName } from './segment-format.ts'
 import type { ScannedHole, SegmentScan } from './segment-scan.ts'
@@ -196,6 +197,8 @@ export class Segment {
 
   /** Writes the index files without ending anything, so that the next start need not rebuild them. */
   async saveIndexes(): Promise<void> {
+    // As Kafka does: with its closing entry a time index shows that it is whole.
+    this.#builder?.seal()
     const indexes = this.#builder ?? (await this.#indexes)
     if (indexes !== null) await this.#writeIndexes(indexes)
   }
@@ -379,7 +382,13 @@ export class Segment {
     ])
     const offsetIndex = offsetBytes === null ? null : OffsetIndex.decode(offsetBytes, segment)
     const timeIndex = timeBytes === null ? null : TimeIndex.decode(timeBytes, segment)
-    if (offsetIndex !== null && timeIndex !== null) return { offsetIndex, timeIndex }
+    if (offsetIndex !== null && timeIndex !== null) {
+      const indexes = { offsetIndex, timeIndex }
+      const { bytes, maxTimestamp, maxTimestampOffset } = this
+      const about = { bytes, maxTimestamp, maxTimestampOffset, indexIntervalBytes }
+      // What lies behind damage need not be as the indexes have it.
+      if (this.holes.length > 0 || (await this.#use((file) => reachEnd(indexes, about, file)))) return indexes
+    }
     const scan = await this.#use((file) =>
       scanSegment(file, { baseOffset: this.baseOffset, endPosition: this.bytes, indexIntervalBytes, tag }),
     )

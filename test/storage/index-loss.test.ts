@@ -1,0 +1,54 @@
+/** Index files are never synced: after a power cut they may be there with some of their bytes, or none. */
+
+import { expect, test } from 'vitest'
+import { asOffset } from '../../src/core/brands.ts'
+import { SimDisk } from '../support/sim-disk.ts'
+import { basesOf, batchOf, LOG_DIRECTORY, openLog, readAll } from './support.ts'
+
+const BATCH_COUNT = 60
+
+/** A closed log of a sealed segment and one that is written to, with batches of many sizes. */
+async function closedLog(indexIntervalBytes: number): Promise<SimDisk> {
+  const disk = new SimDisk()
+  const log = await openLog(disk, { indexIntervalBytes, segmentBytesMax: 9_000 })
+  for (let index = 0; index < BATCH_COUNT; index += 1) {
+    const valueBytes = index % 7 === 0 ? 1_000 : 10 + index
+    await log.append(batchOf(`b${index}`, { valueBytes, timestamp: 1_000 + (index % 20) })).durable
+  }
+  expect(log.segmentCount).toBe(2)
+  await log.close()
+  return disk
+}
+
+for (const indexIntervalBytes of [0, 300, 2_000]) {
+  for (const suffix of ['.index', '.timeindex']) {
+    test(`${suffix} with an entry for ${indexIntervalBytes} bytes: whatever is left of it, it is built again`, async () => {
+      const options = { indexIntervalBytes, segmentBytesMax: 9_000 }
+      const whole = await closedLog(indexIntervalBytes)
+      const paths = whole.files().filter((path) => path.startsWith(LOG_DIRECTORY) && path.endsWith(suffix))
+      expect(paths).toHaveLength(2)
+      for (const path of paths) {
+        const bytes = whole.bytesOf(path)
+        for (let left = 0; left < bytes.length; left += 1) {
+          const disk = whole.fork()
+          disk.setBytes(path, Buffer.from(bytes.subarray(0, left)))
+          const log = await openLog(disk, options)
+          expect(basesOf([await log.read(asOffset(1), { bytesMax: 1 })])).toEqual([1])
+          expect(await log.offsetForTimestamp(1_019), `${left} bytes`).toMatchObject({ offset: 19 })
+          expect(basesOf(await readAll(log))).toHaveLength(BATCH_COUNT)
+          expect(disk.bytesOf(path).equals(bytes), `${left} of ${bytes.length} bytes of ${path}`).toBe(true)
+        }
+      }
+    })
+  }
+}
+
+test('a whole index is believed: nothing but the batches that are asked for is read', async () => {
+  for (const indexIntervalBytes of [0, 300, 2_000]) {
+    const disk = await closedLog(indexIntervalBytes)
+    const log = await openLog(disk, { indexIntervalBytes, segmentBytesMax: 9_000 })
+    disk.isTraced = true
+    await readAll(log, 100_000)
+    expect(disk.trace.filter((call) => call.startsWith('create'))).toEqual([])
+  }
+})
