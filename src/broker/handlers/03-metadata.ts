@@ -90,13 +90,14 @@ async function askedTopics(asked: readonly TopicRequest[], request: Request, cal
 
 async function create(name: string, call: Call) {
   const { topics, options, diagnostics } = call.broker
-  if (!topics.isCreating(name) && topics.isFullFor(options.defaultPartitionCount)) {
-    return failed(name, KAFKA_ERROR.POLICY_VIOLATION)
-  }
+  const partitionCount = options.defaultPartitionCount
   try {
-    return describe(
-      await topics.ensure({ name, partitionCount: options.defaultPartitionCount, overrides: {} }),
-    )
+    return await topics.alone(name, async () => {
+      const existing = topics.byName(name)
+      if (existing !== undefined) return describe(existing)
+      if (topics.isFullFor(partitionCount)) return failed(name, KAFKA_ERROR.POLICY_VIOLATION)
+      return describe(await topics.create({ name, partitionCount, overrides: {} }))
+    })
   } catch (error) {
     diagnostics.error({ err: error, topic: name }, 'a topic could not be created')
     return failed(name, KAFKA_ERROR.LEADER_NOT_AVAILABLE)

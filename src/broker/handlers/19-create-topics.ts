@@ -31,7 +31,7 @@ async function handle(request: Request, call: Call): Promise<Response> {
     [...times].map(async ([name, count]) => {
       const topic = request.topics.find((each) => each.name === name) as TopicRequest
       if (count > 1) return refused(name, KAFKA_ERROR.INVALID_REQUEST, 'the topic is named more than once')
-      return create(topic, request.validateOnly, call)
+      return call.broker.topics.alone(name, () => create(topic, request.validateOnly, call))
     }),
   )
   return { topics }
@@ -54,7 +54,7 @@ async function create(request: TopicRequest, validateOnly: boolean, call: Call) 
   }
   if (validateOnly) return described
   try {
-    const topic = await topics.ensure({ name, partitionCount, overrides })
+    const topic = await topics.create({ name, partitionCount, overrides })
     return { ...described, topicId: topic.id }
   } catch (error) {
     diagnostics.error({ err: error, topic: name }, 'a topic could not be created')
@@ -74,7 +74,7 @@ function problemOf(request: TopicRequest, partitionCount: number, call: Call): R
   if (nameProblem !== null) return refusal(KAFKA_ERROR.INVALID_TOPIC_EXCEPTION, nameProblem)
   if (isInternalTopic(name))
     return refusal(KAFKA_ERROR.INVALID_TOPIC_EXCEPTION, 'only the broker makes this topic')
-  if (topics.byName(name) !== undefined || topics.isCreating(name)) {
+  if (topics.byName(name) !== undefined) {
     return refusal(KAFKA_ERROR.TOPIC_ALREADY_EXISTS, `topic "${name}" exists`)
   }
   if (request.assignments.length > 0 && (request.numPartitions !== -1 || request.replicationFactor !== -1)) {

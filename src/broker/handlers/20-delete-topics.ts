@@ -18,19 +18,31 @@ type Response = ResponseInputOf<typeof deleteTopicsApi>
 const TOPIC_STRUCTS_SINCE_VERSION = 6
 
 async function handle(request: Request, call: Call): Promise<Response> {
-  const { topics } = call.broker
   if (call.header.apiVersion < TOPIC_STRUCTS_SINCE_VERSION) {
     const names = [...new Set(request.topicNames)]
-    return { responses: await Promise.all(names.map((name) => remove(topics.byName(name), { name }, call))) }
+    return { responses: await Promise.all(names.map((name) => removeByName({ name }, call))) }
   }
-  const removals = request.topics.map(({ name, topicId }) => {
-    if (name !== null) return remove(topics.byName(name), { name, topicId }, call)
-    const topic = topics.byId(topicId)
-    return topic === undefined
-      ? { name: null, topicId, errorCode: KAFKA_ERROR.UNKNOWN_TOPIC_ID }
-      : remove(topic, { name: topic.name, topicId }, call)
-  })
+  const removals = request.topics.map(({ name, topicId }) =>
+    name === null ? removeById(topicId, call) : removeByName({ name, topicId }, call),
+  )
   return { responses: await Promise.all(removals) }
+}
+
+function removeByName(asked: { name: string; topicId?: Buffer }, call: Call) {
+  const { topics } = call.broker
+  return topics.alone(asked.name, () => remove(topics.byName(asked.name), asked, call))
+}
+
+async function removeById(topicId: Buffer, call: Call) {
+  const { topics } = call.broker
+  const unknown = { name: null, topicId, errorCode: KAFKA_ERROR.UNKNOWN_TOPIC_ID }
+  const name = topics.byId(topicId)?.name
+  if (name === undefined) return unknown
+  return topics.alone(name, async () => {
+    // By now it may be gone, and another topic may have its name.
+    const topic = topics.byId(topicId)
+    return topic === undefined ? unknown : remove(topic, { name, topicId }, call)
+  })
 }
 
 async function remove(topic: Topic | undefined, asked: { name: string; topicId?: Buffer }, call: Call) {

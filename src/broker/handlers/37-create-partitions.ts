@@ -14,7 +14,9 @@ type TopicRequest = Request['topics'][number]
 
 async function handle(request: Request, call: Call): Promise<ResponseInputOf<typeof createPartitionsApi>> {
   const results = []
-  for (const topic of request.topics) results.push(await grow(topic, request.validateOnly, call))
+  for (const topic of request.topics) {
+    results.push(await call.broker.topics.alone(topic.name, () => grow(topic, request.validateOnly, call)))
+  }
   return { results }
 }
 

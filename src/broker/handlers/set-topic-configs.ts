@@ -15,12 +15,18 @@ export interface ConfigChange {
   }
 }
 
+interface Resource {
+  readonly resourceType: number
+  readonly resourceName: string
+}
+
 /** Applies a change to one resource and describes the outcome. */
-export async function setTopicConfigs(
-  resource: { readonly resourceType: number; readonly resourceName: string },
-  { validateOnly, change }: ConfigChange,
-  call: Call,
-) {
+export function setTopicConfigs(resource: Resource, change: ConfigChange, call: Call) {
+  // What is changed are the settings that the changes before have left.
+  return call.broker.topics.alone(resource.resourceName, () => setConfigs(resource, change, call))
+}
+
+async function setConfigs(resource: Resource, { validateOnly, change }: ConfigChange, call: Call) {
   const { topics, diagnostics } = call.broker
   const { resourceType, resourceName } = resource
   const answer = (errorCode: number, errorMessage: string | null) => ({

@@ -10,6 +10,7 @@
  * `deleting` (durable). 3. The files go. 4. The next snapshot forgets it. A crash after 2 is finished by the next start.
  */
 
+import { strict as assert } from 'node:assert'
 import { join } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import type { Disk } from '../../core/disk.ts'
@@ -51,7 +52,8 @@ export class TopicRegistry {
   /** Topics the snapshot names; a superset of those visible while one is being created. */
   readonly #saved = new Map<string, SavedTopic>()
   readonly #deleting = new Map<string, { name: string; id: string }>()
-  readonly #creating = new Map<string, Promise<Topic>>()
+  /** Per name, the end of the latest change that was asked for. */
+  readonly #changes = new Map<string, Promise<void>>()
   /** Removals of files under way. */
   readonly #removing = new Set<Promise<void>>()
   #clusterId = ''
@@ -112,24 +114,78 @@ export class TopicRegistry {
     return this.partitionCount + partitionCount > this.#deps.options.partitionsMax
   }
 
+  /**
+   * Runs a change of the topic of that name once those asked for before have ended. What a change depends on is looked at
+   * in here, as the changes before decide whether there is a topic, what it is, and how many partitions it has:
+   * 1. Two requests see one partition and ask for three. 2. Both open partition 1, and two logs write to the same files.
+   */
+  alone<Result>(name: string, change: () => Promise<Result>): Promise<Result> {
+    const changing = (this.#changes.get(name) ?? Promise.resolve()).then(change)
+    const ended = changing
+      .then(
+        () => {},
+        () => {},
+      )
+      .finally(() => {
+        if (this.#changes.get(name) === ended) this.#changes.delete(name)
+      })
+    this.#changes.set(name, ended)
+    return changing
+  }
+
   /** The topic of that name, created if it is not there. The caller has checked name, settings and room. */
-  ensure(declaration: TopicDeclaration): Promise<Topic> {
-    const existing = this.#byName.get(declaration.name)
-    if (existing !== undefined) return Promise.resolve(existing)
-    const underway = this.#creating.get(declaration.name)
-    if (underway !== undefined) return underway
-    const created = this.#create(declaration).finally(() => this.#creating.delete(declaration.name))
-    this.#creating.set(declaration.name, created)
-    return created
+  async ensure(declaration: TopicDeclaration): Promise<Topic> {
+    const { name } = declaration
+    return (
+      this.#byName.get(name) ??
+      this.alone(name, async () => this.#byName.get(name) ?? (await this.create(declaration)))
+    )
   }
 
-  /** True while a creation of that name is under way. */
-  isCreating(name: string): boolean {
-    return this.#creating.has(name)
+  /** Creates a topic, `alone`. The caller has checked that there is none, name, settings and room. */
+  async create(declaration: TopicDeclaration): Promise<Topic> {
+    const { name, partitionCount, overrides } = declaration
+    this.#assertAlone(name)
+    const saved: SavedTopic = {
+      name,
+      id: this.#deps.random.bytes(16).toString('hex'),
+      partitionCount,
+      configs: overrides,
+      tagSecret: this.#deps.random.bytes(16).toString('hex'),
+    }
+    this.#saved.set(name, saved)
+    try {
+      await this.#save()
+    } catch (error) {
+      this.#saved.delete(name)
+      throw error
+    }
+    const topic = this.#newTopic(saved)
+    try {
+      await this.#makeFolder(topic)
+      const indexes = Array.from({ length: partitionCount }, (_, index) => index)
+      await inParallel(indexes, OPEN_AT_ONCE, async (index) => {
+        topic.partitions[index] = await this.#openPartition(topic, index)
+      })
+    } catch (error) {
+      // It was never seen by anyone, so what there is of it goes: now, or at the next start.
+      this.#saved.delete(name)
+      this.#deleting.set(saved.id, { name, id: saved.id })
+      await this.#removeFiles(
+        topic.partitions.filter((partition) => partition !== undefined),
+        name,
+        saved.id,
+      )
+      throw error
+    }
+    this.#publish(topic)
+    this.#deps.diagnostics.info({ topic: name, partitionCount, topicId: saved.id }, 'topic created')
+    return topic
   }
 
-  /** Adds partitions up to `partitionCount`. The caller has checked that it is more than there are. */
+  /** Adds partitions up to `partitionCount`. The caller has checked, `alone`, that it is more than there are. */
   async addPartitions(topic: Topic, partitionCount: number): Promise<void> {
+    this.#assertAlone(topic.name)
     const saved = this.#saved.get(topic.name)
     if (saved === undefined) return
     this.#saved.set(topic.name, { ...saved, partitionCount })
@@ -144,8 +200,9 @@ export class TopicRegistry {
     }
   }
 
-  /** Replaces a topic's own settings, already checked. */
+  /** Replaces a topic's own settings, already checked, `alone`. */
   async setOverrides(topic: Topic, overrides: ConfigOverrides): Promise<void> {
+    this.#assertAlone(topic.name)
     const saved = this.#saved.get(topic.name)
     if (saved === undefined) return
     this.#saved.set(topic.name, { ...saved, configs: overrides })
@@ -160,8 +217,9 @@ export class TopicRegistry {
     for (const partition of topic.partitions) partition.setConfig(topic.config)
   }
 
-  /** Deletes a topic; resolves when that is durable. Its files go in the background. */
+  /** Deletes a topic, `alone`; resolves when that is durable. Its files go in the background. */
   async delete(topic: Topic): Promise<void> {
+    this.#assertAlone(topic.name)
     const id = topic.id.toString('hex')
     const saved = this.#saved.get(topic.name)
     if (saved === undefined || saved.id !== id) return
@@ -186,7 +244,7 @@ export class TopicRegistry {
 
   /** Closes every partition cleanly. */
   async close(): Promise<void> {
-    await Promise.all([...this.#creating.values()].map((creation) => creation.catch(() => {})))
+    await Promise.all(this.#changes.values())
     await Promise.all(this.#removing)
     await this.#saveQueue
     const partitions = [...this.#byName.values()].flatMap((topic) => topic.partitions)
@@ -230,43 +288,8 @@ export class TopicRegistry {
     }
   }
 
-  async #create(declaration: TopicDeclaration): Promise<Topic> {
-    const { name, partitionCount, overrides } = declaration
-    const saved: SavedTopic = {
-      name,
-      id: this.#deps.random.bytes(16).toString('hex'),
-      partitionCount,
-      configs: overrides,
-      tagSecret: this.#deps.random.bytes(16).toString('hex'),
-    }
-    this.#saved.set(name, saved)
-    try {
-      await this.#save()
-    } catch (error) {
-      this.#saved.delete(name)
-      throw error
-    }
-    const topic = this.#newTopic(saved)
-    try {
-      await this.#makeFolder(topic)
-      const indexes = Array.from({ length: partitionCount }, (_, index) => index)
-      await inParallel(indexes, OPEN_AT_ONCE, async (index) => {
-        topic.partitions[index] = await this.#openPartition(topic, index)
-      })
-    } catch (error) {
-      // It was never seen by anyone, so what there is of it goes: now, or at the next start.
-      this.#saved.delete(name)
-      this.#deleting.set(saved.id, { name, id: saved.id })
-      await this.#removeFiles(
-        topic.partitions.filter((partition) => partition !== undefined),
-        name,
-        saved.id,
-      )
-      throw error
-    }
-    this.#publish(topic)
-    this.#deps.diagnostics.info({ topic: name, partitionCount, topicId: saved.id }, 'topic created')
-    return topic
+  #assertAlone(name: string): void {
+    assert(this.#changes.has(name), 'a topic is changed by one at a time')
   }
 
   #newTopic(saved: SavedTopic): Topic {

@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createTopicsApi } from '../../../src/wire/19-create-topics.ts'
 import { deleteTopicsApi } from '../../../src/wire/20-delete-topics.ts'
@@ -330,6 +332,83 @@ describe('settings', () => {
     expect(results[0]?.configs).toEqual([
       expect.objectContaining({ name: 'num.partitions', value: '4', readOnly: true }),
     ])
+  })
+})
+
+describe('changes of one topic at the same time', () => {
+  const growTo = async (connection: RawConnection, count: number) => {
+    const topics = [{ name: 'orders', count, assignments: null }]
+    return (await connection.request(createPartitionsApi, 3, { topics })).results[0]?.errorCode
+  }
+  const set = async (connection: RawConnection, name: string, value: string) => {
+    const configs = [{ name, configOperation: 0, value }]
+    const resources = [{ resourceType: 2, resourceName: 'orders', configs }]
+    return (await connection.request(incrementalAlterConfigsApi, 1, { resources })).responses[0]?.errorCode
+  }
+  const remove = async (connection: RawConnection) =>
+    (await connection.request(deleteTopicsApi, 5, { topicNames: ['orders'] })).responses[0]?.errorCode
+
+  async function twoConnections() {
+    const broker = await startBroker()
+    const connections = [await connectTo(broker), await connectTo(broker)] as const
+    await createTopic(connections[0])
+    return { broker, connections }
+  }
+
+  it('add each partition once', async () => {
+    const { connections } = await twoConnections()
+    const [one, other] = connections
+
+    const codes = await Promise.all([growTo(one, 3), growTo(other, 3)])
+    await produce(one, batchOf(['a']), { partition: 2 })
+
+    const { topics } = await metadataOf(one, ['orders'])
+    expect(codes.sort((a, b) => (a ?? 0) - (b ?? 0))).toEqual([0, KAFKA_ERROR.INVALID_PARTITIONS])
+    expect(topics[0]?.partitions.map(({ partitionIndex }) => partitionIndex)).toEqual([0, 1, 2])
+    expect(contentsOf((await fetchOne(other, { partition: 2 })).records)).toEqual(['0:a'])
+  })
+
+  it('keep both settings', async () => {
+    const { broker, connections } = await twoConnections()
+    const [one, other] = connections
+
+    const codes = await Promise.all([set(one, 'retention.ms', '1000'), set(other, 'flush.ms', '7')])
+
+    const expected = { 'retention.ms': '1000', 'flush.ms': '7' }
+    expect(codes).toEqual([0, 0])
+    expect(await configsOf(one, Object.keys(expected))).toEqual(expected)
+    const after = await connectTo(await restartBroker(broker))
+    expect(await configsOf(after, Object.keys(expected))).toEqual(expected)
+  })
+
+  it('give a new setting to partitions that are on their way', async () => {
+    const { connections } = await twoConnections()
+    const [one, other] = connections
+
+    const codes = await Promise.all([growTo(one, 40), set(other, 'max.message.bytes', '2048')])
+
+    const batch = batchOf(['x'.repeat(3000)])
+    expect(codes).toEqual([0, 0])
+    expect(await produce(one, batch, { partition: 39 })).toMatchObject({
+      errorCode: KAFKA_ERROR.MESSAGE_TOO_LARGE,
+    })
+  })
+
+  it('leave nothing of a topic that is deleted while it grows', async () => {
+    const { broker, connections } = await twoConnections()
+    const [one, other] = connections
+
+    const growing = growTo(one, 20)
+    const removing = remove(other)
+    const codes = [await growing, await removing]
+    await createTopic(one)
+    const again = await restartBroker(broker)
+
+    const { topics } = await metadataOf(await connectTo(again), ['orders'])
+    expect([0, KAFKA_ERROR.UNKNOWN_TOPIC_OR_PARTITION]).toContain(codes[0])
+    expect(codes[1]).toBe(0)
+    expect(topics[0]?.partitions).toHaveLength(1)
+    expect(await readdir(join(broker.directory, 'topics', 'orders'))).toHaveLength(1)
   })
 })
 

@@ -76,10 +76,29 @@ describe('TopicRegistry', () => {
     const topic = await registry.ensure(declared('t'))
     disk.failAlways(['datasync'], 'EIO')
 
-    await expect(registry.delete(topic)).rejects.toThrow()
+    await expect(registry.alone('t', () => registry.delete(topic))).rejects.toThrow()
 
     expect(registry.byName('t')).toBe(topic)
     expect(registry.byId(topic.id)).toBe(topic)
+  })
+
+  it('has its topic again when a deletion fails that others waited for', async () => {
+    const disk = new SimDisk()
+    const registry = await openRegistry(disk)
+    const topic = await registry.ensure(declared('t', 2))
+    disk.failAlways(['datasync'], 'EIO')
+
+    const [deleted, ensured] = await Promise.allSettled([
+      registry.alone('t', () => registry.delete(topic)),
+      registry.ensure(declared('t')),
+    ])
+    disk.heal()
+    await registry.ensure(declared('other'))
+    const again = await openRegistry(disk.fork(), 2)
+
+    expect(deleted?.status).toBe('rejected')
+    expect(ensured).toMatchObject({ status: 'fulfilled', value: topic })
+    expect(again.byName('t')?.partitions).toHaveLength(2)
   })
 
   it('finishes at the next start what a crash left of a deletion', async () => {
@@ -88,7 +107,7 @@ describe('TopicRegistry', () => {
     const topic = await registry.ensure(declared('gone'))
     await registry.ensure(declared('stays'))
     disk.failAlways(['removeDirectory', 'unlink'], 'EIO')
-    await registry.delete(topic)
+    await registry.alone('gone', () => registry.delete(topic))
     await registry.close()
     const left = disk.files().filter((path) => path.includes('/gone/')).length
     const after = disk.fork()
