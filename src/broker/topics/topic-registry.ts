@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import type { Disk } from '../../core/disk.ts'
 import type { Random } from '../../core/random.ts'
+import { makeDurableDirectory } from '../../storage/durable-directory.ts'
 import { logTagOf, NO_TAG } from '../../storage/log-tag.ts'
 import { readSnapshot, writeSnapshot } from '../../storage/snapshot-file.ts'
 import type { Diagnostics } from '../../telemetry/diagnostics.ts'
@@ -309,13 +310,9 @@ export class TopicRegistry {
     this.#byId.set(topic.id.toString('hex'), topic)
   }
 
-  async #makeFolder(topic: Topic): Promise<void> {
-    const { disk, directory } = this.#deps
-    const folder = this.#folder(topic.name, topic.id.toString('hex'))
-    if (await disk.exists(folder)) return
-    await disk.mkdir(folder)
-    await disk.syncDirectory(join(directory, 'topics', topic.name))
-    await disk.syncDirectory(join(directory, 'topics'))
+  /** Also for a folder that is there: the process that made it may have been killed before its name was durable. */
+  #makeFolder(topic: Topic): Promise<void> {
+    return makeDurableDirectory(this.#deps.disk, this.#folder(topic.name, topic.id.toString('hex')))
   }
 
   #openPartition(topic: Topic, index: number): Promise<Partition> {

@@ -1,9 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { patchPartitionLeaderEpoch } from '../../../src/batch/record-batch.ts'
+import type { BatchHeader } from '../../../src/batch/record-batch.ts'
+import { patchPartitionLeaderEpoch, readBatchHeader } from '../../../src/batch/record-batch.ts'
 import { DEFAULT_BROKER_OPTIONS } from '../../../src/broker/broker-options.ts'
 import { TopicRegistry } from '../../../src/broker/topics/topic-registry.ts'
 import { decodeTopicsSnapshot, encodeTopicsSnapshot } from '../../../src/broker/topics/topics-snapshot.ts'
 import { seededRandom } from '../../../src/core/random.ts'
+import { makeDurableDirectory } from '../../../src/storage/durable-directory.ts'
 import { writeSnapshot } from '../../../src/storage/snapshot-file.ts'
 import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
 import { batchOf, ManualClock } from '../../storage/support.ts'
@@ -16,7 +18,7 @@ afterEach(async () => {
 })
 
 async function openRegistry(disk: SimDisk, seed = 1): Promise<TopicRegistry> {
-  await disk.mkdir(DIRECTORY)
+  await makeDurableDirectory(disk, DIRECTORY)
   const registry = await TopicRegistry.open({
     disk,
     clock: new ManualClock(),
@@ -30,6 +32,11 @@ async function openRegistry(disk: SimDisk, seed = 1): Promise<TopicRegistry> {
 }
 
 const declared = (name: string, partitionCount = 1) => ({ name, partitionCount, overrides: {} })
+
+function batchToAppend(): [Buffer, BatchHeader] {
+  const batch = batchOf('a')
+  return [batch, readBatchHeader(batch, 0)]
+}
 
 describe('TopicRegistry', () => {
   it('makes a topic once, whoever asks meanwhile', async () => {
@@ -151,6 +158,28 @@ describe('TopicRegistry', () => {
 
     expect(registry.byName('old')?.tagSecret).toBeNull()
     expect(registry.partition('old', 0)?.log.logEndOffset).toBe(1)
+  })
+
+  it("finds a record again after a power cut, wherever its topic's creation was killed before", async () => {
+    const lost: number[] = []
+    let isCreated = false
+    for (let calls = 1; !isCreated; calls += 1) {
+      const disk = new SimDisk()
+      const killed = await openRegistry(disk)
+      const died = disk.dieAfter(calls)
+      isCreated = await Promise.race([killed.ensure(declared('t')).then(() => true), died.then(() => false)])
+      open.splice(0)
+      disk.revive()
+      const registry = await openRegistry(disk, 2)
+      const partition = (await registry.ensure(declared('t'))).partitions[0]
+      const appended = partition?.append(...batchToAppend())
+      if (appended?.kind === 'appended') await appended.durable
+
+      const after = await openRegistry(disk.crash(seededRandom(calls), 'none'), 3)
+
+      if (after.partition('t', 0)?.highWatermark !== 1) lost.push(calls)
+    }
+    expect(lost).toEqual([])
   })
 
   it('refuses a snapshot of a later version', () => {
