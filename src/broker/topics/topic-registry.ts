@@ -11,7 +11,7 @@
  */
 
 import { strict as assert } from 'node:assert'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import type { Disk } from '../../core/disk.ts'
 import type { Random } from '../../core/random.ts'
@@ -336,7 +336,11 @@ export class TopicRegistry {
     const { disk, diagnostics } = this.#deps
     try {
       for (const partition of partitions) await partition.destroy()
-      await disk.removeDirectory(this.#folder(name, id))
+      const folder = this.#folder(name, id)
+      await disk.removeDirectory(folder)
+      // Forgotten before that is durable, a power cut would bring back files that no start knows of any more. A topic whose
+      // folder could not even be made has no parent to sync.
+      if (await disk.exists(dirname(folder))) await disk.syncDirectory(dirname(folder))
       this.#deleting.delete(id)
       await this.#save()
       diagnostics.info({ topic: name, topicId: id }, 'topic deleted')

@@ -160,6 +160,30 @@ describe('TopicRegistry', () => {
     expect(registry.partition('old', 0)?.log.logEndOffset).toBe(1)
   })
 
+  it('leaves nothing of a deleted topic, wherever the power fails', async () => {
+    const left: number[] = []
+    let isRemoved = false
+    for (let calls = 1; !isRemoved; calls += 1) {
+      const disk = new SimDisk()
+      const cut = await openRegistry(disk)
+      const topic = await cut.ensure(declared('gone', 2))
+      const died = disk.dieAfter(calls)
+      const removed = cut.alone('gone', () => cut.delete(topic)).then(() => cut.close())
+      isRemoved = await Promise.race([removed.then(() => true), died.then(() => false)])
+      open.splice(0)
+      for (const mode of ['none', 'mixed', 'all'] as const) {
+        const after = disk.crash(seededRandom(calls), mode)
+
+        const again = await openRegistry(after, 2)
+
+        const isThere = again.byName('gone') !== undefined
+        const isLeft = await after.exists(simPath('broker', 'topics', 'gone'))
+        if (isThere !== isLeft || (isRemoved && isThere)) left.push(calls)
+      }
+    }
+    expect(left).toEqual([])
+  })
+
   it("finds a record again after a power cut, wherever its topic's creation was killed before", async () => {
     const lost: number[] = []
     let isCreated = false
