@@ -25,6 +25,7 @@ import type { Topic } from './topic.ts'
 import type { ConfigOverrides } from './topic-config.ts'
 import { effectiveConfig } from './topic-config.ts'
 import { isInternalTopic } from './topic-name.ts'
+import { tidyTopicsFolder } from './topics-folder.ts'
 import type { SavedTopic } from './topics-snapshot.ts'
 import { decodeTopicsSnapshot, encodeTopicsSnapshot } from './topics-snapshot.ts'
 
@@ -253,15 +254,23 @@ export class TopicRegistry {
   }
 
   async #load(): Promise<void> {
-    const { disk, directory, random } = this.#deps
-    await disk.mkdir(join(directory, 'topics'))
+    const { disk, diagnostics, directory, random } = this.#deps
+    const path = join(directory, 'topics')
+    await disk.mkdir(path)
     await disk.syncDirectory(directory)
     const bytes = await readSnapshot(disk, this.#snapshotPath())
     if (bytes === null) {
       this.#clusterId = random.bytes(16).toString('base64url').slice(0, 22)
       await this.#save()
-      return
+    } else {
+      await this.#takeUp(bytes)
     }
+    const known = [...this.#saved.values(), ...this.#deleting.values()]
+    await tidyTopicsFolder({ disk, diagnostics, path }, known)
+  }
+
+  /** Opens the topics of a snapshot, and goes on with their deletions. */
+  async #takeUp(bytes: Buffer): Promise<void> {
     const saved = decodeTopicsSnapshot(bytes)
     this.#clusterId = saved.clusterId
     for (const each of saved.topics) this.#saved.set(each.name, each)
@@ -276,17 +285,6 @@ export class TopicRegistry {
     })
     for (const { topic } of opened) this.#publish(topic)
     for (const { name, id } of [...this.#deleting.values()]) await this.#removeFiles([], name, id)
-    await this.#removeEmptyFolders()
-  }
-
-  /** Folders of names that no topic has any more. Only at start: later, a topic of that name may just be on its way. */
-  async #removeEmptyFolders(): Promise<void> {
-    const { disk, directory } = this.#deps
-    for (const name of await disk.readdir(join(directory, 'topics'))) {
-      const folder = join(directory, 'topics', name)
-      if (!this.#saved.has(name) && (await disk.readdir(folder)).length === 0)
-        await disk.removeDirectory(folder)
-    }
   }
 
   #assertAlone(name: string): void {

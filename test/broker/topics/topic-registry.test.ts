@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { BatchHeader } from '../../../src/batch/record-batch.ts'
 import { patchPartitionLeaderEpoch, readBatchHeader } from '../../../src/batch/record-batch.ts'
@@ -7,6 +8,7 @@ import { decodeTopicsSnapshot, encodeTopicsSnapshot } from '../../../src/broker/
 import { seededRandom } from '../../../src/core/random.ts'
 import { makeDurableDirectory } from '../../../src/storage/durable-directory.ts'
 import { writeSnapshot } from '../../../src/storage/snapshot-file.ts'
+import type { Diagnostics } from '../../../src/telemetry/diagnostics.ts'
 import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
 import { batchOf, ManualClock } from '../../storage/support.ts'
 import { SimDisk, simPath } from '../../support/sim-disk.ts'
@@ -17,13 +19,17 @@ afterEach(async () => {
   for (const registry of open.splice(0)) await registry.close()
 })
 
-async function openRegistry(disk: SimDisk, seed = 1): Promise<TopicRegistry> {
+async function openRegistry(
+  disk: SimDisk,
+  seed = 1,
+  diagnostics: Diagnostics = silentDiagnostics,
+): Promise<TopicRegistry> {
   await makeDurableDirectory(disk, DIRECTORY)
   const registry = await TopicRegistry.open({
     disk,
     clock: new ManualClock(),
     random: seededRandom(seed),
-    diagnostics: silentDiagnostics,
+    diagnostics,
     directory: DIRECTORY,
     options: DEFAULT_BROKER_OPTIONS,
   })
@@ -158,6 +164,40 @@ describe('TopicRegistry', () => {
 
     expect(registry.byName('old')?.tagSecret).toBeNull()
     expect(registry.partition('old', 0)?.log.logEndOffset).toBe(1)
+  })
+
+  it('starts beside files and folders that are not its own, says so, and leaves them', async () => {
+    const disk = new SimDisk()
+    await (await openRegistry(disk)).ensure(declared('t'))
+    const before = disk.fork()
+    const topicsFolder = simPath('broker', 'topics')
+    before.setBytes(join(topicsFolder, 'notes.txt'), Buffer.from('mine'))
+    await before.mkdir(join(topicsFolder, 'lost+found', 'deeper'))
+    await before.mkdir(join(topicsFolder, 'empty'))
+    before.setBytes(join(topicsFolder, 't', 'notes.txt'), Buffer.from('mine'))
+    const warned: unknown[] = []
+    const diagnostics: Diagnostics = { ...silentDiagnostics, warn: ({ path }) => void warned.push(path) }
+
+    const registry = await openRegistry(before, 2, diagnostics)
+
+    expect([...registry.topics].map(({ name }) => name)).toEqual(['t'])
+    const strangers = ['lost+found', 'notes.txt', join('t', 'notes.txt')]
+    expect(warned.sort()).toEqual(strangers.map((name) => join(topicsFolder, name)))
+    expect(before.bytesOf(join(topicsFolder, 'notes.txt')).toString()).toBe('mine')
+    expect(await before.exists(join(topicsFolder, 'lost+found', 'deeper'))).toBe(true)
+    expect(await before.exists(join(topicsFolder, 'empty'))).toBe(false)
+  })
+
+  it('says so when topics have folders and nothing tells which they are', async () => {
+    const disk = new SimDisk()
+    await (await openRegistry(disk)).ensure(declared('t'))
+    const before = disk.fork()
+    before.remove(join(DIRECTORY, 'topics.snapshot'))
+    const warned: unknown[] = []
+
+    await openRegistry(before, 2, { ...silentDiagnostics, warn: ({ path }) => void warned.push(path) })
+
+    expect(warned).toEqual([join(DIRECTORY, 'topics', 't')])
   })
 
   it('leaves nothing of a deleted topic, wherever the power fails', async () => {
