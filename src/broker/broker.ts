@@ -108,12 +108,13 @@ export class Broker {
     const startedMs = clock.monotonicMs()
     const folder = await openDataDirectory({ disk, path: directory, diagnostics })
     let topics: TopicRegistry | null = null
+    let broker: Broker | null = null
     try {
       topics = await TopicRegistry.open({ disk, clock, random, diagnostics, directory, options })
       const partition = await internalPartition(topics, OFFSETS_TOPIC)
       const offsets = await OffsetStore.open({ partition, clock, diagnostics })
       const producerIds = await ProducerIds.open({ disk, directory })
-      const broker = new Broker(start, {
+      broker = new Broker(start, {
         options,
         folder,
         topics,
@@ -131,8 +132,13 @@ export class Broker {
       diagnostics.info({ port: broker.port, topicCount: topics.topicCount, tookMs }, 'broker ready')
       return broker
     } catch (error) {
-      await topics?.close().catch(() => {})
-      await folder.release()
+      if (broker === null) {
+        await topics?.close().catch(() => {})
+        await folder.release()
+      } else {
+        // Sessions and transactions that were taken up have timers by now, and what was decided is being ended.
+        await broker.stop().catch(() => {})
+      }
       throw error
     }
   }

@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { Clock, Timer } from '../../src/core/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import type { Diagnostics } from '../../src/telemetry/diagnostics.ts'
 import { fetchApi } from '../../src/wire/01-fetch.ts'
 import { metadataApi } from '../../src/wire/03-metadata.ts'
@@ -23,6 +25,7 @@ import {
   startBroker,
   stopBrokers,
 } from './broker-client.ts'
+import { TransactionClient } from './transactions/transaction-client.ts'
 
 afterEach(stopBrokers)
 
@@ -84,6 +87,42 @@ describe('starting and stopping', () => {
 
     await Promise.all([first.stop(), again.stop()])
     await Promise.all([directory, other].map((path) => rm(path, { recursive: true })))
+  })
+
+  it('leaves no timer of its groups and transactions when the port is taken', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'gophership-broker-'))
+    const first = await startBroker({ directory })
+    const connection = await connectTo(first)
+    await createTopic(connection)
+    const producer = await TransactionClient.begun(connection)
+    await producer.add()
+    await first.stop()
+    const other = await startBroker()
+    const pending = new Set<Timer>()
+    const clock: Clock = {
+      ...systemClock,
+      after(delayMs, run) {
+        const timer = systemClock.after(delayMs, () => {
+          pending.delete(counted)
+          run()
+        })
+        const counted = {
+          cancel() {
+            pending.delete(counted)
+            timer.cancel()
+          },
+        }
+        pending.add(counted)
+        return counted
+      },
+    }
+
+    await expect(startTestBroker({ directory, port: other.port, clock })).rejects.toMatchObject({
+      code: 'GS_LISTEN_FAILED',
+    })
+
+    expect(pending.size).toBe(0)
+    await rm(directory, { recursive: true })
   })
 
   it('may be stopped twice', async () => {

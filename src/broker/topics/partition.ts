@@ -417,7 +417,12 @@ async function openLog(options: PartitionOptions, config: EffectiveConfig): Prom
     producers: new ProducerStates({ producersMax: options.producersMax }),
     transactions: new PartitionTransactions(),
   }
-  return { log, memory, covered: await rebuildMemory(log, memory, options) }
+  try {
+    return { log, memory, covered: await rebuildMemory(log, memory, options) }
+  } catch (error) {
+    await log.close().catch(() => {})
+    throw error
+  }
 }
 
 /**

@@ -67,10 +67,15 @@ export class TopicRegistry {
     this.#deps = deps
   }
 
-  /** Reads the snapshot, finishes what a crash interrupted, and opens every partition. */
+  /** Reads the snapshot, finishes what a crash interrupted, and opens every partition; all of them, or none stays open. */
   static async open(deps: TopicRegistryOptions): Promise<TopicRegistry> {
     const registry = new TopicRegistry(deps)
-    await registry.#load()
+    try {
+      await registry.#load()
+    } catch (error) {
+      await registry.close()
+      throw error
+    }
     return registry
   }
 
@@ -249,8 +254,7 @@ export class TopicRegistry {
     await Promise.all(this.#changes.values())
     await Promise.all(this.#removing)
     await this.#saveQueue
-    const partitions = [...this.#byName.values()].flatMap((topic) => topic.partitions)
-    await inParallel(partitions, OPEN_AT_ONCE, (partition) => partition.close())
+    await inParallel(this.partitions, OPEN_AT_ONCE, (partition) => partition.close())
   }
 
   async #load(): Promise<void> {
@@ -276,6 +280,8 @@ export class TopicRegistry {
     for (const each of saved.topics) this.#saved.set(each.name, each)
     for (const each of saved.deleting) this.#deleting.set(each.id, each)
     const opened = saved.topics.map((each) => ({ topic: this.#newTopic(each), count: each.partitionCount }))
+    // Nobody sees them before all are open; but whatever is open by then is closed, should one of them fail.
+    for (const { topic } of opened) this.#publish(topic)
     const places = opened.flatMap(({ topic, count }) =>
       Array.from({ length: count }, (_, index) => ({ topic, index })),
     )
@@ -283,7 +289,6 @@ export class TopicRegistry {
     await inParallel(places, OPEN_AT_ONCE, async ({ topic, index }) => {
       topic.partitions[index] = await this.#openPartition(topic, index)
     })
-    for (const { topic } of opened) this.#publish(topic)
     for (const { name, id } of [...this.#deleting.values()]) await this.#removeFiles([], name, id)
   }
 

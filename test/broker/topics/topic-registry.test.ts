@@ -200,6 +200,21 @@ describe('TopicRegistry', () => {
     expect(warned).toEqual([join(DIRECTORY, 'topics', 't')])
   })
 
+  it.each(['a folder that cannot be read', 'a snapshot of a newer release'])(
+    'leaves no file open when it meets %s',
+    async (obstacle) => {
+      const disk = new SimDisk()
+      const topic = await (await openRegistry(disk)).ensure(declared('t', 20))
+      const after = disk.fork()
+      const folder = join(DIRECTORY, 'topics', 't', topic.id.toString('hex'), '7')
+      if (obstacle.startsWith('a folder')) after.failAlways(['readdir'], 'EIO', folder)
+      else await writeSnapshot(after, join(folder, 'producers.snapshot'), Buffer.from([0, 99, 0, 0]))
+      await expect(openRegistry(after, 2)).rejects.toThrow()
+
+      expect(after.openPaths()).toEqual([])
+    },
+  )
+
   it('leaves nothing of a deleted topic, wherever the power fails', async () => {
     const left: number[] = []
     let isRemoved = false
