@@ -1,0 +1,237 @@
+/** A processor's surroundings in tests: a broker of its own, lines in the vault, and what came out of them. */
+
+import { readFileSync } from 'node:fs'
+import { Registry } from 'prom-client'
+import { BatchEncoder } from '../../src/batch/batch-encoder.ts'
+import { RecordCursor } from '../../src/batch/record-cursor.ts'
+import { asPartitionId } from '../../src/core/brands.ts'
+import { systemClock } from '../../src/core/clock.ts'
+import type { Disk } from '../../src/core/disk.ts'
+import { systemRandom } from '../../src/core/random.ts'
+import { systemDisk } from '../../src/core/system-disk.ts'
+import { SourceTopics } from '../../src/enrichment/source-topics.ts'
+import { KafkaCluster } from '../../src/kafka/cluster.ts'
+import { Fetcher } from '../../src/kafka/fetcher.ts'
+import { fetchCommittedOffsets } from '../../src/kafka/group-offsets.ts'
+import { Producer } from '../../src/kafka/producer.ts'
+import { LedgerReader } from '../../src/ledger/ledger-topic.ts'
+import type { Guarantee } from '../../src/processor/delivery.ts'
+import type { ProcessorOptions } from '../../src/processor/processor.ts'
+import { Processor } from '../../src/processor/processor.ts'
+import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
+import { compileTopology } from '../../src/topology/compile.ts'
+import { parseTopology } from '../../src/topology/parse-topology.ts'
+import { DEFAULT_STREAM_TOPICS } from '../../src/vault/stream-topics.ts'
+import type { AnyApi, RequestInputOf, ResponseOf } from '../../src/wire/api.ts'
+import type { TestBroker } from '../support/broker.ts'
+import { startTestBroker } from '../support/broker.ts'
+
+export const GROUP_ID = 'gophership'
+export const VAULT = 'raw-vault.web'
+export const ENRICHED = 'enriched.web'
+export const COMMIT_INTERVAL_MS = 20
+
+const declaration = parseTopology(
+  readFileSync(new URL('../../topologies/density-tier.yaml', import.meta.url), 'utf8'),
+  'density-tier.yaml',
+)
+
+/** Opened at first; closed, it holds up whoever passes until it is released. */
+export class Gate {
+  #open = Promise.resolve()
+  release = () => {}
+  /** How many have come to it while it was closed. */
+  heldCount = 0
+  #isClosed = false
+
+  close(): void {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#open = promise
+    this.#isClosed = true
+    this.release = () => {
+      this.#isClosed = false
+      resolve()
+    }
+  }
+
+  pass(): Promise<void> {
+    if (this.#isClosed) this.heldCount++
+    return this.#open
+  }
+}
+
+/** The system's disk, on which every sync of the enriched topic passes a gate: written, and not durable before it. */
+function diskBehind(gate: Gate): Disk {
+  const open: Disk['open'] = async (path, mode) => {
+    const file = await systemDisk.open(path, mode)
+    if (!path.includes(ENRICHED)) return file
+    return {
+      read: (into, position) => file.read(into, position),
+      write: (bytes, position) => file.write(bytes, position),
+      writev: (buffers, position) => file.writev(buffers, position),
+      datasync: () => gate.pass().then(() => file.datasync()),
+      truncate: (bytes) => file.truncate(bytes),
+      size: () => file.size(),
+      close: () => file.close(),
+    }
+  }
+  return { ...systemDisk, open }
+}
+
+/** A client whose requests of one API pass a gate before they are sent. */
+class GatedCluster extends KafkaCluster {
+  readonly gates = new Map<AnyApi, Gate>()
+
+  override async request<A extends AnyApi>(
+    api: A,
+    value: RequestInputOf<A>,
+    ...rest: Parameters<KafkaCluster['request']> extends [unknown, unknown, ...infer Rest] ? Rest : never
+  ): Promise<ResponseOf<A>> {
+    await this.gates.get(api)?.pass()
+    return super.request(api, value, ...rest)
+  }
+}
+
+export interface StartedProcessor {
+  readonly processor: Processor
+  /** Closes a gate before the processor's requests of one API, and gives it. */
+  hold(api: AnyApi): Gate
+}
+
+export interface Event {
+  readonly body: string
+  readonly density: string
+  readonly vault: { readonly topic: string; readonly partition: number; readonly offset: number }
+}
+
+export const numbered = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, index) => `line number ${from + index}`)
+
+export class ProcessorWorld {
+  /** Before every sync of the enriched topic. */
+  readonly syncs: Gate
+  readonly cluster: KafkaCluster
+  readonly processors: { stop(): Promise<void> }[] = []
+  guarantee: Guarantee = 'exactly-once'
+  #broker: TestBroker
+
+  private constructor(broker: TestBroker, syncs: Gate) {
+    this.#broker = broker
+    this.syncs = syncs
+    this.cluster = this.#connect()
+  }
+
+  static async start(): Promise<ProcessorWorld> {
+    const syncs = new Gate()
+    const broker = await startTestBroker({ defaultPartitionCount: 2, disk: diskBehind(syncs) })
+    const world = new ProcessorWorld(broker, syncs)
+    await world.cluster.connect()
+    return world
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.processors.splice(0).map((processor) => processor.stop()))
+    await this.cluster.close()
+    await this.#broker.stop()
+  }
+
+  async restartBroker(): Promise<void> {
+    this.#broker = await this.#broker.restart()
+  }
+
+  #connect(): GatedCluster {
+    return new GatedCluster({
+      bootstrapServers: [this.#broker.address],
+      clientId: 'test',
+      clock: systemClock,
+      random: systemRandom,
+      diagnostics: silentDiagnostics,
+    })
+  }
+
+  async startProcessor(options: Partial<ProcessorOptions> = {}): Promise<StartedProcessor> {
+    const own = this.#connect()
+    await own.connect()
+    const { groupInstanceId, ...others } = options
+    const processor = Processor.start({
+      cluster: own,
+      clock: systemClock,
+      random: systemRandom,
+      diagnostics: silentDiagnostics,
+      metrics: new Registry(),
+      groupId: GROUP_ID,
+      ...(groupInstanceId === undefined ? {} : { groupInstanceId }),
+      guarantee: this.guarantee,
+      transactionalId: groupInstanceId ?? `processor-${this.processors.length}`,
+      transactionTimeoutMs: 10_000,
+      passthrough: 'forward',
+      topology: compileTopology(declaration),
+      topics: new SourceTopics(declaration, DEFAULT_STREAM_TOPICS),
+      commitIntervalMs: COMMIT_INTERVAL_MS,
+      onFailed: (error) => {
+        throw error
+      },
+      ...others,
+    })
+    this.processors.push({ stop: () => processor.stop().then(() => own.close()) })
+    const hold = (api: AnyApi) => {
+      const gate = new Gate()
+      gate.close()
+      own.gates.set(api, gate)
+      return gate
+    }
+    return { processor, hold }
+  }
+
+  async produce(topic: string, lines: readonly string[], partition = 0): Promise<void> {
+    const encoder = new BatchEncoder()
+    encoder.start()
+    for (const line of lines) encoder.append(Date.now(), null, Buffer.from(line))
+    const producer = new Producer(this.cluster)
+    await producer.send(topic, partition, Buffer.from(encoder.finish()))
+    await producer.stop()
+  }
+
+  /** The bodies of all committed events, over all partitions. */
+  async bodies(): Promise<string[]> {
+    return (await this.values(ENRICHED)).map((value) => (JSON.parse(value) as Event).body)
+  }
+
+  /** The values of all committed records of a topic, over all partitions. */
+  async values(topic: string): Promise<string[]> {
+    const fetcher = new Fetcher(this.cluster, { waitMsMax: 50, isolation: 'read_committed' })
+    const { topics } = await this.cluster.refreshMetadata([topic])
+    const partitions = topics.get(topic)?.partitions ?? []
+    fetcher.assign([...partitions.keys()].map((partition) => ({ topic, partition, offset: 0 })))
+    const cursor = new RecordCursor()
+    const found: string[] = []
+    for (
+      let chunks = await fetcher.poll({ timeoutMs: 300 });
+      chunks.length > 0;
+      chunks = await fetcher.poll({ timeoutMs: 300 })
+    ) {
+      for (const { records } of chunks) {
+        for (let at = 0; at < records.length; at += 12 + records.readInt32BE(at + 8)) {
+          cursor.open(records, at)
+          while (cursor.next()) found.push(String(cursor.valueBytes()))
+        }
+      }
+    }
+    await fetcher.stop()
+    return found
+  }
+
+  /** The group's committed offset; -1 before the first. */
+  async committed(partition = 0): Promise<number> {
+    const [found] = await fetchCommittedOffsets(this.cluster, GROUP_ID, [{ topic: VAULT, partition }])
+    return found?.offset ?? Number.NaN
+  }
+
+  /** What the ledger says of the vault topic's first partition. */
+  async ledgerBooks() {
+    const reader = new LedgerReader(this.cluster, { diagnostics: silentDiagnostics })
+    await reader.catchUp()
+    await reader.stop()
+    return reader.fold.booksOf({ topology: declaration.name, topic: VAULT, partition: asPartitionId(0) })
+  }
+}
