@@ -143,7 +143,7 @@ export class Processor {
   readonly #stopping = new AbortController()
   #running: Promise<void> = Promise.resolve()
   #commitTimer: Timer | null = null
-  /** Commits, and what follows from their failures, one after the other. */
+  /** Commits, what follows from their failures, and new assignments, one after the other. */
   #turn: Promise<void> = Promise.resolve()
   /** Partitions were lost: what was made of them may not be committed. */
   #mustAbandon = false
@@ -393,10 +393,9 @@ export class Processor {
 
   /** What a bug, or a loss, leaves behind is given up at the next turn. */
   #giveUp(failure: DeliveryFailure): void {
-    this.#mustAbandon = true
     this.#report(failure)
     this.#blame(failure.origin, failure.cause)
-    void this.#commit()
+    this.#abandonNext()
   }
 
   /** Nothing since the last commit has happened: every partition begins again there, the one to blame after a pause. */
@@ -484,6 +483,20 @@ export class Processor {
 
   async #onAssigned(partitions: readonly TopicPartition[]): Promise<void> {
     if (partitions.length === 0) return
+    const begun = this.#turn.then(() => this.#begin(partitions))
+    this.#turn = begun.catch(() => {})
+    await begun
+  }
+
+  /**
+   * Begins where the group's last commit ended. In a turn of its own, or what is made here would go down with older work:
+   *   1. Partitions are lost, and their open transaction is being aborted. 2. The member has partitions again; output of theirs
+   *   is refused, for that transaction takes nothing more. 3. The abort is done and all is forgotten, this failure as well.
+   *   4. A later commit passes over records whose output was never written.
+   */
+  async #begin(partitions: readonly TopicPartition[]): Promise<void> {
+    // Nothing is assigned now, so this gives up what is left of an earlier assignment, or does nothing.
+    await this.#commitNow()
     const { cluster, topics } = this.#options
     const committed = await this.#group.committed(partitions)
     const fresh = committed.filter(({ offset }) => offset < 0)
@@ -548,12 +561,21 @@ export class Processor {
     while (leaving.some(({ isBusy }) => isBusy) && clock.monotonicMs() < deadlineMs)
     // Not longer than this: what commits later is of a generation that is over, and is refused.
     await Promise.race([this.#commit(), clock.sleep(Math.max(1, deadlineMs - clock.monotonicMs()))])
+    const isCommitted = leaving.every(({ hasProgress }) => !hasProgress)
     this.#forget(leaving)
+    // A commit under way may succeed yet. What was made behind it would count with the next, although whoever has the
+    // partitions then begins where this one ends, and makes it again.
+    if (!isCommitted) this.#abandonNext()
   }
 
   /** The partitions are another member's already: nothing of them may be committed any more. */
   async #onLost(partitions: readonly TopicPartition[]): Promise<void> {
     this.#forget(this.#leave(partitions))
+    this.#abandonNext()
+  }
+
+  /** The next turn gives up whatever is not committed by then. */
+  #abandonNext(): void {
     this.#mustAbandon = true
     void this.#commit()
   }

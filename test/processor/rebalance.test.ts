@@ -1,0 +1,77 @@
+// A processor whose partitions are taken back and handed out again while it commits.
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Processor } from '../../src/processor/processor.ts'
+import { leaveGroupApi } from '../../src/wire/13-leave-group.ts'
+import { endTxnApi } from '../../src/wire/26-end-txn.ts'
+import { eventually } from '../support/eventually.ts'
+import { GROUP_ID, numbered, ProcessorWorld, VAULT } from './support.ts'
+
+let world: ProcessorWorld
+
+beforeEach(async () => {
+  world = await ProcessorWorld.start()
+})
+
+afterEach(() => world.stop())
+
+/** A new stream is a new assignment, for which all partitions are taken back first. */
+const rebalance = () => world.cluster.ensureTopic('raw-vault.other', { partitionCount: 1 })
+
+/** The group goes on without the member, which hears of it with its next heartbeat. */
+const expel = (groupInstanceId: string) =>
+  world.cluster.request(
+    leaveGroupApi,
+    { groupId: GROUP_ID, members: [{ memberId: '', groupInstanceId }] },
+    { coordinator: GROUP_ID },
+  )
+
+const positionOf = (processor: Processor) =>
+  processor.status().partitions.find(({ partition }) => partition === 0)?.position
+
+describe('exactly once', () => {
+  it('writes nothing twice when a commit outlasts the rebalance that it was in the middle of', async () => {
+    await world.cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    const { processor, hold } = await world.startProcessor()
+    await eventually('it has its partitions', () => processor.status().partitions.length === 2)
+    const ends = hold(endTxnApi)
+    await world.produce(VAULT, numbered(100))
+    await eventually('a commit is under way', () => ends.heldCount === 1)
+    await world.produce(VAULT, numbered(5_000, 100)) // Whole output batches, handed over before the next commit.
+    await eventually('work goes on meanwhile', () => positionOf(processor) === 5_100)
+
+    await rebalance()
+    await eventually('the partitions were given up', () => processor.status().partitions.length === 0)
+    ends.release()
+
+    await eventually('all are committed', async () => (await world.committed()) === 5_100, {
+      withinMs: 20_000,
+    })
+    await eventually('every event can be read', async () => (await world.bodies()).length >= 5_100)
+    await world.produce(VAULT, numbered(1, 5_100))
+    await eventually('what came behind is committed', async () => (await world.committed()) === 5_101)
+    const found = await world.bodies()
+    expect(found).toHaveLength(5_101)
+    expect(new Set(found)).toEqual(new Set(numbered(5_101)))
+  }, 40_000)
+
+  it('leaves nothing out when it has partitions again before the work on the lost ones is given up', async () => {
+    await world.cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    const { processor, hold } = await world.startProcessor({ groupInstanceId: 'a', commitIntervalMs: 5_000 })
+    await eventually('it has its partitions', () => processor.status().partitions.length === 2)
+    await world.produce(VAULT, numbered(5_000))
+    await eventually('the records were read', () => positionOf(processor) === 5_000)
+    const ends = hold(endTxnApi)
+
+    await expel('a')
+    await eventually('the work is being given up', () => ends.heldCount === 1)
+    await eventually('it is a member again', () => processor.status().isMember)
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    ends.release()
+
+    await eventually('all are committed', async () => (await world.committed()) === 5_000)
+    await eventually('every event can be read', async () => (await world.bodies()).length >= 5_000)
+    expect(await world.ledgerBooks()).toEqual([])
+    expect(new Set(await world.bodies())).toEqual(new Set(numbered(5_000)))
+  }, 40_000)
+})
