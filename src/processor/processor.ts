@@ -412,7 +412,8 @@ export class Processor {
       assigned.rewind()
       assigned.isRewinding = true
     }
-    this.#fetcher.pause(returning)
+    // Those being given up have left the fetcher already: the commit that failed may have been their last.
+    this.#fetcher.pause(returning.filter(({ isLeaving }) => !isLeaving))
     try {
       await this.#delivery.abandon()
     } catch (error) {

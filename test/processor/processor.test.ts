@@ -5,7 +5,6 @@ import { listOffsets } from '../../src/kafka/offsets.ts'
 import { AmbientWriter, createAmbientBuffer } from '../../src/pressure/ambient-status.ts'
 import { TIERS } from '../../src/pressure/tiers.ts'
 import { deleteRecordsApi } from '../../src/wire/21-delete-records.ts'
-import { incrementalAlterConfigsApi } from '../../src/wire/44-incremental-alter-configs.ts'
 import { eventually } from '../support/eventually.ts'
 import type { Event } from './support.ts'
 import { COMMIT_INTERVAL_MS, ENRICHED, numbered, ProcessorWorld, VAULT } from './support.ts'
@@ -17,15 +16,6 @@ beforeEach(async () => {
 })
 
 afterEach(() => world.stop())
-
-async function setMessageBytesMax(topic: string, bytes: number): Promise<void> {
-  const configs = [{ name: 'max.message.bytes', configOperation: 0, value: String(bytes) }]
-  await world.cluster.request(
-    incrementalAlterConfigsApi,
-    { resources: [{ resourceType: 2, resourceName: topic, configs }] },
-    'controller',
-  )
-}
 
 describe.each(['exactly-once', 'at-least-once'] as const)('Processor, %s', (chosen) => {
   beforeEach(() => {
@@ -73,7 +63,7 @@ describe.each(['exactly-once', 'at-least-once'] as const)('Processor, %s', (chos
 
     expect(await world.committed()).toBeLessThanOrEqual(0)
 
-    await setMessageBytesMax(ENRICHED, 1_000_000)
+    await world.setMessageBytesMax(ENRICHED, 1_000_000)
     await eventually('all are committed', async () => (await world.committed()) === 20, { withinMs: 20_000 })
     expect(new Set(await world.bodies())).toEqual(new Set(numbered(20)))
   })

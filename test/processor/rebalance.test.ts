@@ -1,11 +1,12 @@
 // A processor whose partitions are taken back and handed out again while it commits.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { GUARANTEES } from '../../src/processor/delivery.ts'
 import type { Processor } from '../../src/processor/processor.ts'
 import { leaveGroupApi } from '../../src/wire/13-leave-group.ts'
 import { endTxnApi } from '../../src/wire/26-end-txn.ts'
 import { eventually } from '../support/eventually.ts'
-import { GROUP_ID, numbered, ProcessorWorld, VAULT } from './support.ts'
+import { ENRICHED, GROUP_ID, numbered, ProcessorWorld, VAULT } from './support.ts'
 
 let world: ProcessorWorld
 
@@ -29,7 +30,27 @@ const expel = (groupInstanceId: string) =>
 const positionOf = (processor: Processor) =>
   processor.status().partitions.find(({ partition }) => partition === 0)?.position
 
-describe('exactly once', () => {
+describe.each(GUARANTEES)('a rebalance, %s', (guarantee) => {
+  it('goes on with the next assignment when the commit before it fails', async () => {
+    world.guarantee = guarantee
+    await world.cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    await world.cluster.ensureTopic(ENRICHED, { partitionCount: 2, configs: { 'max.message.bytes': '1024' } })
+    // Long enough for the rebalance to come before the interval's own commit.
+    const { processor } = await world.startProcessor({ commitIntervalMs: 4_000 })
+    await eventually('it has its partitions', () => processor.status().partitions.length === 2)
+    await world.produce(VAULT, numbered(20))
+    await eventually('the records were read', () => positionOf(processor) === 20)
+
+    await rebalance()
+    await eventually('it has the next assignment', () => processor.status().partitions.length === 3)
+    await world.setMessageBytesMax(ENRICHED, 1_000_000)
+
+    await eventually('all are committed', async () => (await world.committed()) === 20, { withinMs: 20_000 })
+    await eventually('every event can be read', async () => new Set(await world.bodies()).size === 20)
+  }, 40_000)
+})
+
+describe('a rebalance, exactly once', () => {
   it('writes nothing twice when a commit outlasts the rebalance that it was in the middle of', async () => {
     await world.cluster.ensureTopic(VAULT, { partitionCount: 2 })
     const { processor, hold } = await world.startProcessor()

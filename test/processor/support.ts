@@ -22,6 +22,7 @@ import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { compileTopology } from '../../src/topology/compile.ts'
 import { parseTopology } from '../../src/topology/parse-topology.ts'
 import { DEFAULT_STREAM_TOPICS } from '../../src/vault/stream-topics.ts'
+import { incrementalAlterConfigsApi } from '../../src/wire/44-incremental-alter-configs.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../src/wire/api.ts'
 import type { TestBroker } from '../support/broker.ts'
 import { startTestBroker } from '../support/broker.ts'
@@ -190,6 +191,15 @@ export class ProcessorWorld {
     const producer = new Producer(this.cluster)
     await producer.send(topic, partition, Buffer.from(encoder.finish()))
     await producer.stop()
+  }
+
+  async setMessageBytesMax(topic: string, bytes: number): Promise<void> {
+    const configs = [{ name: 'max.message.bytes', configOperation: 0, value: String(bytes) }]
+    await this.cluster.request(
+      incrementalAlterConfigsApi,
+      { resources: [{ resourceType: 2, resourceName: topic, configs }] },
+      'controller',
+    )
   }
 
   /** The bodies of all committed events, over all partitions. */
