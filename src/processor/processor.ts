@@ -30,6 +30,7 @@ import { GroupMember } from '../kafka/group-member.ts'
 import { IdempotentProducer } from '../kafka/idempotent-producer.ts'
 import { kafkaErrorCodeOf } from '../kafka/kafka-errors.ts'
 import { listOffsets } from '../kafka/offsets.ts'
+import { orAborted } from '../kafka/or-aborted.ts'
 import { TransactionalProducer } from '../kafka/transactional-producer.ts'
 import type { DebtReason } from '../ledger/debt-entry.ts'
 import { ensureLedgerTopic } from '../ledger/ledger-topic.ts'
@@ -106,6 +107,10 @@ const OUTPUT_TIMEOUT_MS = 60_000
 const PRODUCER_BYTES_MAX = OUTPUT_BYTES_HELD_MAX + 8 * DERIVED_BATCH_BYTES_MAX
 /** A partition that is given up waits so long for what it has begun. */
 const LEAVE_MS_MAX = 5_000
+/** The same when the worker stops, which has to abort what is left and be gone before its thread is ended by force. */
+const LEAVE_STOPPING_MS_MAX = 3_500
+/** Leaving the group takes so long at most, with a coordinator that does not answer as well. */
+const STOP_GROUP_MS_MAX = 4_000
 /** The thread answers heartbeats and questions at least this often while it enriches. */
 const BUSY_MS_MAX = 25
 /** And while it commits, which takes several round trips, so often. */
@@ -197,27 +202,27 @@ export class Processor {
     }
   }
 
-  /** Finishes what is begun, commits it, and leaves the group. */
+  /** Finishes what is begun and commits it, unless that takes too long, and leaves the group. */
   async stop(): Promise<void> {
     this.#stopping.abort()
-    await this.#running
     // Leaving revokes the partitions, and that waits for their outputs and commits them.
-    await this.#group.stop()
+    await this.#upTo(STOP_GROUP_MS_MAX, this.#group.stop())
     this.#commitTimer?.cancel()
     await this.#fetcher.stop()
     await this.#delivery.stop()
+    await this.#running
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping
     try {
-      await ensureLedgerTopic(this.#options.cluster)
+      await this.#unlessStopped(ensureLedgerTopic(this.#options.cluster))
       // Before the committed offsets are read: what a predecessor left open is decided here, and not by its timeout.
-      await this.#delivery.open(signal)
+      await this.#unlessStopped(this.#delivery.open(signal))
     } catch (error) {
-      if (!signal.aborted) this.#fail(error)
-      return
+      this.#fail(error)
     }
+    if (signal.aborted || this.#isFailed) return
     this.#group.start({
       onAssigned: (partitions) => this.#onAssigned(partitions),
       onRevoked: (partitions) => this.#onRevoked(partitions),
@@ -258,10 +263,12 @@ export class Processor {
       let at = 0
       while (at < records.length && claim.isCurrent() && this.#delivery.failure === null) {
         const startedMs = clock.monotonicMs()
-        if (this.#delivery.bytesHeld >= OUTPUT_BYTES_HELD_MAX) await this.#delivery.waitForRoom()
+        if (this.#delivery.bytesHeld >= OUTPUT_BYTES_HELD_MAX) {
+          await this.#unlessStopped(this.#delivery.waitForRoom())
+        }
         const tier = this.#tiers.tierFor(recordCountAt(records, at))
-        if (tier === 'passthrough') await this.#ensurePassthrough(assigned)
-        if (!claim.isCurrent()) break
+        if (tier === 'passthrough') await this.#unlessStopped(this.#ensurePassthrough(assigned))
+        if (!claim.isCurrent() || this.#stopping.signal.aborted) break
         this.#workOn(assigned, records, at, tier, startedMs)
         at += batchBytesAt(records, at)
         const busyMsMax = this.#isCommitting ? BUSY_COMMITTING_MS_MAX : BUSY_MS_MAX
@@ -465,8 +472,9 @@ export class Processor {
     } else diagnostics.error(facts, 'a bug stopped the work on a partition; it begins again')
   }
 
+  /** What goes wrong in a stop is no failure: whatever was not committed is the successor's. */
   #fail(error: unknown): void {
-    if (this.#isFailed) return
+    if (this.#isFailed || this.#stopping.signal.aborted) return
     this.#isFailed = true
     this.#options.onFailed(error instanceof Error ? error : new Error(String(error)))
   }
@@ -486,7 +494,7 @@ export class Processor {
     if (partitions.length === 0) return
     const begun = this.#turn.then(() => this.#begin(partitions))
     this.#turn = begun.catch(() => {})
-    await begun
+    await this.#unlessStopped(begun)
   }
 
   /**
@@ -509,6 +517,7 @@ export class Processor {
     await Promise.all(
       [...new Set(starts.map(({ topic }) => topic))].map((topic) => topics.ensureOutputs(cluster, topic)),
     )
+    if (this.#stopping.signal.aborted) return
     for (const { topic, partition, offset } of starts) this.#open(topic, partition, asOffset(offset))
     const before = this.#fetcher
     this.#fetcher = this.#openFetcher()
@@ -556,12 +565,14 @@ export class Processor {
   /** Before the partitions may go to another member: what was begun is committed. */
   async #onRevoked(partitions: readonly TopicPartition[]): Promise<void> {
     const leaving = this.#leave(partitions)
+    if (leaving.length === 0) return
     const { clock } = this.#options
-    const deadlineMs = clock.monotonicMs() + LEAVE_MS_MAX
+    const { aborted: isStopping } = this.#stopping.signal
+    const deadlineMs = clock.monotonicMs() + (isStopping ? LEAVE_STOPPING_MS_MAX : LEAVE_MS_MAX)
     do await clock.sleep(2)
     while (leaving.some(({ isBusy }) => isBusy) && clock.monotonicMs() < deadlineMs)
     // Not longer than this: what commits later is of a generation that is over, and is refused.
-    await Promise.race([this.#commit(), clock.sleep(Math.max(1, deadlineMs - clock.monotonicMs()))])
+    await this.#upTo(Math.max(1, deadlineMs - clock.monotonicMs()), this.#commit())
     const isCommitted = leaving.every(({ hasProgress }) => !hasProgress)
     this.#forget(leaving)
     // A commit under way may succeed yet. What was made behind it would count with the next, although whoever has the
@@ -573,6 +584,22 @@ export class Processor {
   async #onLost(partitions: readonly TopicPartition[]): Promise<void> {
     this.#forget(this.#leave(partitions))
     this.#abandonNext()
+  }
+
+  /** Waits for the work, but not longer than that. */
+  async #upTo(msMax: number, work: Promise<void>): Promise<void> {
+    const { promise: isLate, resolve } = Promise.withResolvers<void>()
+    const timer = this.#options.clock.after(msMax, resolve)
+    await Promise.race([work, isLate])
+    timer.cancel()
+  }
+
+  /** Waits for the work, but not into a stop. Rejects as it does. */
+  async #unlessStopped(work: Promise<void>): Promise<void> {
+    const { signal } = this.#stopping
+    await orAborted(work, signal).catch((error: unknown) => {
+      if (!signal.aborted) throw error
+    })
   }
 
   /** The next turn gives up whatever is not committed by then. */
