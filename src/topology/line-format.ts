@@ -4,6 +4,7 @@
  * tries first; a stage whose parse fails hands the line on as text.
  */
 
+import { isAuditRecord } from './audit-record.ts'
 import { FoundTime } from './time/found-time.ts'
 import { monthAt, NO_TIME, scanMonthName, scanYearFirst } from './time/scan-time.ts'
 
@@ -59,12 +60,13 @@ export function detectFormat(text: string, contentType: string | null): LineForm
   }
   if (monthAt(text, 0) > 0 && isRfc3164At(text, 0)) return 'syslog'
   if (clfBracketAt(text) > 0) return 'access-log'
-  return startsWithPair(text) ? 'logfmt' : 'text'
+  return startsWithPair(text) && !isAuditRecord(text) ? 'logfmt' : 'text'
 }
 
 /** The format of a syslog message: only what cannot be mistaken, since most messages are plain text. */
 export function detectMessageFormat(text: string): LineFormat {
   if (text.charCodeAt(0) === OPEN_BRACE) return 'json'
+  if (isAuditRecord(text)) return 'text'
   return clfBracketAt(text) > 0 ? 'access-log' : 'message'
 }
 

@@ -1,6 +1,7 @@
 /** The shipped topology run over one line, for the tests of its stages. */
 
 import { readFileSync } from 'node:fs'
+import { expect } from 'vitest'
 import type { CompiledTopology } from '../../src/topology/compile.ts'
 import { compileTopology } from '../../src/topology/compile.ts'
 import type { Density } from '../../src/topology/declaration.ts'
@@ -28,4 +29,14 @@ export function enrich(
   const outcome = new TopologyDriver(topology, { density, recordTimestampMs }).pipe(line)
   if ('event' in outcome) return outcome.event
   throw new Error(`the line became a dead letter: ${outcome.deadLetter.message}`)
+}
+
+/** `enrich` at full density, of a line in which partial density finds the same time and level, or none. */
+export function enrichAtBoth(line: string): EnrichedEvent {
+  const whole = enrich(line)
+  const { timestamp, severityText, severityNumber } = enrich(line, { density: 'partial' })
+  if (timestamp !== null) expect(timestamp).toBe(whole.timestamp)
+  if (severityText !== null || severityNumber !== null)
+    expect([severityText, severityNumber]).toEqual([whole.severityText, whole.severityNumber])
+  return whole
 }

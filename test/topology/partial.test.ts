@@ -250,7 +250,8 @@ describe('partial density finds what full density finds, or nothing', () => {
   const pieces = fc.constantFrom(
     'time=2023-01-02T12:00:00Z level=info msg="a \\"b\\"" x=1',
     'level=warn ts=1531171074 msg=audit(1364481363.243:24287)',
-    'type=SYSCALL msg=audit(1364481363.243:24287): time=1531171074',
+    'type=SYSCALL msg=audit(1364481363.243:24287): time=1531171074 level=error',
+    "node=a type=USER_END msg=audit(1364481363.243:24287) : pid=7 msg='op=x res=y'",
     '2023-01-02 12:00:00,123 INFO [main] a.b.C: level=error k=v',
     '2023-01-02 12:00:00 level=error msg=x',
     '<13>Oct 11 22:14:15 host tag[1]: [WARN] m level=error',

@@ -94,8 +94,6 @@ function glanceAtPairs(draft: EventDraft, pairs: PairCursor): void {
   const message = foundFields.valueOf(ROLE.message)
   if (typeof message !== 'string') return
   if (foundFields.keyOf(ROLE.message) === 'short_message') draft.severityScheme = 'syslog'
-  // Linux audit has its time in the message.
-  if (message.startsWith('audit(')) foundFields.take(ROLE.time)
 }
 
 /** `JsonGlance` for text that is no record's bytes. */

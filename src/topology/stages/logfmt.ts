@@ -4,21 +4,11 @@
  */
 
 import { z } from 'zod'
-import type { EventDraft } from '../event-draft.ts'
 import { PairCursor } from '../pairs.ts'
 import { defineStage } from '../stage.ts'
 import { placeFields } from '../structured-fields.ts'
-import { NO_TIME, scanEpoch } from '../time/scan-time.ts'
 
 const PAIRS_MIN = 2
-
-/** Linux audit: `type=SYSCALL msg=audit(1364481363.243:24287): arch=…`. The time is in the message, which is the line. */
-function readAudit(draft: EventDraft): void {
-  const { body, foundTime } = draft
-  if (typeof body !== 'string' || !body.startsWith('audit(') || draft.hasTime()) return
-  if (scanEpoch(body, 6, foundTime) === NO_TIME) foundTime.clear()
-  else draft.body = draft.rest
-}
 
 export const logfmtStage = defineStage({
   name: 'logfmt',
@@ -41,7 +31,6 @@ export const logfmtStage = defineStage({
         else draft.addField(pairs.key, pairs.value)
       }
       placeFields(draft)
-      readAudit(draft)
     }
   },
 })

@@ -7,6 +7,7 @@
  */
 
 import { z } from 'zod'
+import { readAudit } from '../audit-record.ts'
 import type { EventDraft } from '../event-draft.ts'
 import { defineStage } from '../stage.ts'
 import { TextHead } from '../text-head.ts'
@@ -94,7 +95,7 @@ function readFixed(draft: EventDraft): boolean {
   if (second === 0x2c) return readRuby(draft)
   if ((first >= 0x41 && first <= 0x5a) || first === 0x2d)
     return readJavaLogging(draft) || readSupercomputer(draft)
-  return false
+  return readAudit(draft)
 }
 
 function readHead(draft: EventDraft, head: TextHead, time: FoundTime): boolean {

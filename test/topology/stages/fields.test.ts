@@ -64,16 +64,6 @@ describe('the logfmt stage', () => {
     expect(enrich(line).body).toBe(line)
   })
 
-  it('finds the time of an audit record in its message, and keeps the line', () => {
-    const line = 'type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e syscall=2'
-
-    expect(enrich(line)).toMatchObject({
-      timestamp: '2013-03-28T14:36:03.243Z',
-      body: line,
-      attributes: { type: 'SYSCALL', syscall: '2' },
-    })
-  })
-
   it('keeps a duration called service as it is', () => {
     expect(enrich('at=info method=GET service=2ms status=200')).toMatchObject({
       severityText: 'info',
