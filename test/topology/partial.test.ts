@@ -256,6 +256,8 @@ describe('partial density finds what full density finds, or nothing', () => {
     '2023-01-02 12:00:00 level=error msg=x',
     '<13>Oct 11 22:14:15 host tag[1]: [WARN] m level=error',
     'I0102 12:00:00.000000 123 file.go:12] m',
+    '<189>29: *Mar  1 18:46:11.123: %SYS-3-CONFIG_I: m',
+    'Oct 10 2018 12:34:56 host : %ASA-4-106023: m',
     ' {"level":"info"}',
     '[{"level":"info"}]',
     '\u0001\u001f"\\',

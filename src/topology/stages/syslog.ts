@@ -12,6 +12,7 @@
  */
 
 import { z } from 'zod'
+import { readCiscoHead } from '../cisco-message.ts'
 import type { EventDraft } from '../event-draft.ts'
 import { detectMessageFormat, isRfc5424At, priEnd } from '../line-format.ts'
 import { SYSLOG_KEYWORDS } from '../severity-number.ts'
@@ -109,9 +110,9 @@ function readRfc5424(draft: EventDraft, time: FoundTime, start: number): number 
  */
 function readRfc3164(draft: EventDraft, time: FoundTime, start: number): number {
   const line = draft.rest
+  const ciscoAt = readCiscoHead(draft, time, start)
+  if (ciscoAt >= 0) return ciscoAt
   let at = start
-  // Cisco numbers its messages (`<189>47: `) and marks an unsynchronised clock (`*Mar  1 …`).
-  if (line.charCodeAt(at) === 0x2a || line.charCodeAt(at) === 0x2e) at += 1
   const isNamedMonth = scanMonthName(line, at, time) !== NO_TIME
   const timeEnd = scanAnyDate(line, at, time)
   if (timeEnd === NO_TIME) {

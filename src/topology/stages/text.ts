@@ -8,6 +8,7 @@
 
 import { z } from 'zod'
 import { readAudit } from '../audit-record.ts'
+import { readCisco } from '../cisco-message.ts'
 import type { EventDraft } from '../event-draft.ts'
 import { defineStage } from '../stage.ts'
 import { TextHead } from '../text-head.ts'
@@ -80,6 +81,7 @@ const BY_DIGIT_COUNT: readonly (readonly TextLayout[])[] = [
 ]
 
 function readFixed(draft: EventDraft): boolean {
+  if (readCisco(draft)) return true
   const text = draft.rest
   const first = text.charCodeAt(0)
   if (first >= 0x30 && first <= 0x39) {
