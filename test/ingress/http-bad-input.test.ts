@@ -396,6 +396,47 @@ describe('with the default limits', () => {
     })
   })
 
+  describe('what is malformed behind a request that is under way', () => {
+    /** A request whose append is held until the refusal of what came behind it has been counted. */
+    async function answersOf(pieces: readonly string[], reason: string) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      http.vault.onAppend = () => promise
+      const exchange = rawExchange(http.port, pieces, { untilClosed: true, pieceDelayMs: 20 })
+      await eventually('what came behind is refused', async () => (await http.rejected(reason)) === 1)
+      resolve()
+      const { head: first, body, closed } = await exchange
+      expect(closed).toBe(true)
+      return [first, ...body.matchAll(/HTTP\/1\.1 (\d+)/g)].map((found) =>
+        Number(/\d{3}/.exec(String(found))?.[0]),
+      )
+    }
+
+    test('is refused behind its answer: a stated length that is too short costs nobody the truth', async () => {
+      const request = `${head(POST, ['Content-Length: 5'])}hello, and more than was stated\r\n\r\n`
+      expect(await answersOf([request], 'malformed_request')).toEqual([200, 400])
+      expect(http.vault.values()).toEqual(['hello'])
+    })
+
+    test('is refused behind its answer when it comes later, and again and again', async () => {
+      const request = `${head(POST, ['Content-Length: 1'])}x`
+      const garbage = Array.from({ length: 5 }, () => '\u0001\r\n\r\n')
+      expect(await answersOf([request, ...garbage], 'malformed_request')).toEqual([200, 400])
+    })
+
+    test('in the body of the next request refuses that one only', async () => {
+      const request = `${head(POST, ['Content-Length: 1'])}x`
+      const next = `${head(POST, ['Transfer-Encoding: chunked'])}zz\r\n`
+      expect(await answersOf([request + next], 'malformed_request')).toEqual([200, 400])
+      expect(http.vault.values()).toEqual(['x'])
+    })
+
+    test('keeps what comes after it from being stored', async () => {
+      const request = `${head(POST, ['Content-Length: 1'])}x`
+      expect(await answersOf([`${request}\u0001`, request], 'malformed_request')).toEqual([200, 400])
+      expect(http.vault.values()).toEqual(['x'])
+    })
+  })
+
   test('many requests pipelined without reading an answer are cut off', async () => {
     http.vault.onAppend = () => new Promise((resolve) => setTimeout(resolve, 300))
     const one = `${head(POST, [LINES, 'Content-Length: 1'])}x`

@@ -21,8 +21,10 @@ interface RequestMarks {
 }
 
 const marks = new WeakMap<IncomingMessage, RequestMarks>()
-/** Requests of each connection that have no complete answer yet. */
-const openRequests = new WeakMap<Socket, number>()
+/** Requests of each connection that have no complete answer yet, by what answers them, oldest first. */
+const openRequests = new WeakMap<Socket, Set<ServerResponse>>()
+/** Connections on which something malformed came: nothing after it is a request any more. */
+const refusedConnections = new WeakSet<Socket>()
 
 export interface HttpServerOptions {
   readonly limits: HttpLimits
@@ -52,13 +54,13 @@ export function createHttpServer({ limits, listener, onRefused }: HttpServerOpti
   server.setTimeout(limits.idleMsMax)
 
   const onRequest = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
+    if (refusedConnections.has(request.socket)) return
     // fastify would answer 415 to a content type it cannot parse; here any content type is only kept as it came.
     marks.set(request, { expectsContinue, contentType: request.headers['content-type'] })
     delete request.headers['content-type']
-    openRequests.set(request.socket, (openRequests.get(request.socket) ?? 0) + 1)
-    response.once('close', () => {
-      openRequests.set(request.socket, (openRequests.get(request.socket) ?? 1) - 1)
-    })
+    const open = openRequests.get(request.socket) ?? new Set()
+    openRequests.set(request.socket, open.add(response))
+    response.once('close', () => open.delete(response))
     listener(request, response)
   }
   server.on('request', (request, response) => onRequest(request, response, false))
@@ -77,8 +79,11 @@ export function createHttpServer({ limits, listener, onRefused }: HttpServerOpti
       socket.destroy()
       return
     }
+    // The parser says it again for every piece that still comes.
+    if (refusedConnections.has(socket)) return
+    refusedConnections.add(socket)
     onRefused(refusal.code, { cause: error.code ?? 'unknown' })
-    answerRaw(socket, refusal)
+    afterAnswers(socket, () => answerRaw(socket, refusal))
   })
   return server
 }
@@ -103,7 +108,20 @@ export function sendContinue(request: IncomingMessage, response: ServerResponse)
 
 /** How many requests of this request's connection have no complete answer, this one included. */
 export function openRequestCount(request: IncomingMessage): number {
-  return openRequests.get(request.socket) ?? 0
+  return openRequests.get(request.socket)?.size ?? 0
+}
+
+/**
+ * Runs `next` once every whole request of the connection has its answer. A client takes what it reads next for the answer
+ * to its oldest request, so a refusal of what came behind must not come before:
+ *   1. A request is being stored. 2. Bytes that are no request follow it, as after a Content-Length that is too short.
+ *   3. 400 says of the first request that nothing was stored, and then it is.
+ */
+function afterAnswers(socket: Socket, next: () => void): void {
+  const open = openRequests.get(socket) ?? new Set()
+  const oldestWhole = [...open].find(({ req }) => req.complete)
+  if (oldestWhole === undefined) next()
+  else oldestWhole.once('close', () => afterAnswers(socket, next))
 }
 
 function refusalOfParserError(error: NodeJS.ErrnoException, limits: HttpLimits): HttpRefusal | null {
@@ -133,6 +151,10 @@ export function headersTooLarge(limits: HttpLimits): HttpRefusal {
 }
 
 function answerRaw(socket: Socket, refusal: HttpRefusal): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
   const body = refusal.toJson()
   socket.end(
     `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}\r\n` +
