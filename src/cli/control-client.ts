@@ -3,6 +3,7 @@
 import { hostname } from 'node:os'
 import type { Config } from '../config/schema.ts'
 import { systemClock } from '../core/clock.ts'
+import { GopherShipError } from '../core/errors.ts'
 import { isWildcardHost } from '../core/loopback.ts'
 import { systemRandom } from '../core/random.ts'
 import { KafkaCluster } from '../kafka/cluster.ts'
@@ -37,8 +38,9 @@ export async function withCluster<Value>(
 ): Promise<Value> {
   const host = isWildcardHost(broker.host) ? '127.0.0.1' : broker.host
   const embedded = `${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${broker.port}`
+  const servers = kafka.bootstrapServers.length > 0 ? kafka.bootstrapServers : [embedded]
   const cluster = new KafkaCluster({
-    bootstrapServers: kafka.bootstrapServers.length > 0 ? kafka.bootstrapServers : [embedded],
+    bootstrapServers: servers,
     clientId: kafka.clientId,
     clock: systemClock,
     random: systemRandom,
@@ -46,9 +48,27 @@ export async function withCluster<Value>(
     options: { connectMsMax: 3_000, requestMsMax: 10_000 },
   })
   try {
-    await cluster.connect()
+    await cluster.connect().catch((error: unknown) => {
+      throw unreachable(kafka.bootstrapServers, servers, error)
+    })
     return await work(cluster)
   } finally {
     await cluster.close()
   }
+}
+
+/** The failure of a command that reached none of `servers`: which those were, and which option names others. */
+export function unreachable(
+  configured: readonly string[],
+  servers: readonly string[],
+  cause: unknown,
+): GopherShipError {
+  const hint =
+    configured.length > 0
+      ? 'is this the cluster that holds the vault? see --kafka-bootstrap-servers'
+      : 'is GopherShip running, and is this its --broker-port?'
+  return new GopherShipError('GS_KAFKA_DISCONNECTED', `no broker answers at ${servers.join(', ')}; ${hint}`, {
+    cause,
+    facts: { brokers: servers.join(',') },
+  })
 }

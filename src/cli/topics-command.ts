@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.ts'
 import { GopherShipError } from '../core/errors.ts'
 import type { CommandContext } from './command-context.ts'
 import { addConfigOptions, configOf } from './config-options.ts'
+import { CLUSTER_OPTION_PATHS, unreachable } from './control-client.ts'
 import type { OutputFormat } from './output.ts'
 import { formatCount, formatTable, outputOption, printResult } from './output.ts'
 
@@ -24,8 +25,7 @@ interface TopicRow {
 }
 
 export function topicsCommand({ terminal }: CommandContext): Command {
-  const wanted = ['kafka.bootstrapServers', 'kafka.clientId', 'broker.host', 'broker.port']
-  return addConfigOptions(new Command('topics'), (path) => wanted.includes(path))
+  return addConfigOptions(new Command('topics'), (path) => CLUSTER_OPTION_PATHS.includes(path))
     .description('list topics with their partitions, offsets and record counts')
     .argument('[names...]', 'only these topics')
     .option('--internal', 'include topics whose names begin with __')
@@ -78,16 +78,7 @@ async function withAdmin<Value>(config: Config, work: (admin: Admin) => Promise<
     return await work(admin)
   } catch (error) {
     if (error instanceof GopherShipError) throw error
-    const hint =
-      configured.length > 0 ? 'see --kafka-bootstrap-servers' : 'is GopherShip running? see --broker-port'
-    throw new GopherShipError(
-      'GS_KAFKA_DISCONNECTED',
-      `could not read topics from ${brokers.join(', ')}; ${hint}`,
-      {
-        cause: error,
-        facts: { brokers: brokers.join(',') },
-      },
-    )
+    throw unreachable(configured, brokers, error)
   } finally {
     await admin.disconnect().catch(() => {})
   }

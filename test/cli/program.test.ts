@@ -101,6 +101,21 @@ test('an admin port on all interfaces stops up before anything starts', async ()
   expect(err).toContain('asks nobody for a password')
 })
 
+test.each([
+  'debt',
+  'audit',
+  'topics',
+  'compact --now',
+  'dead-letter list',
+  'emergency on --cluster --reason drill',
+])('%s with no broker to ask is exit code 3, and names the option that finds it', async (command) => {
+  const { exitCode, err } = await run([...command.split(' '), '--broker-port', '1'])
+
+  expect(exitCode).toBe(3)
+  expect(err).toContain('127.0.0.1:1')
+  expect(err).toContain('is GopherShip running, and is this its --broker-port?')
+})
+
 test('status of a GopherShip that is not there is exit code 3 and says where it asked', async () => {
   const { exitCode, err } = await run(['status', '--admin-port', '1'])
 
