@@ -88,8 +88,36 @@ export const BOMBS: Record<string, Bomb> = {
   'two thousand million records': { codec: zstd, build: () => zstdRuns(MIB), recordCount: 2_000_000_000 },
 }
 
+/** Batches that are what they say, in as many pieces as fit: what a piece costs must not matter. */
+export const MANY_PIECES: Record<string, Bomb> = {
+  'zstd of 1 MiB in frames of one byte': {
+    codec: zstd,
+    build: () => repeated(Buffer.from('28b52ffd200109000061', 'hex'), MIB / 10),
+  },
+  'zstd of 1 MiB in frames of one run': {
+    codec: zstd,
+    build: () => repeated(Buffer.from('28b52ffd201f1d0000f96100', 'hex'), MIB / 12),
+  },
+  'framed snappy of 2 MiB in blocks of one byte': {
+    codec: snappy,
+    build: () =>
+      Buffer.concat([
+        compressSnappy(Buffer.alloc(0)),
+        repeated(Buffer.from('00000003010061', 'hex'), MIB / 3.5),
+      ]),
+  },
+  'gzip of 1 MiB in members of one byte': {
+    codec: gzip,
+    build: () => repeated(gzipSync(Buffer.from('a')), MIB / 21),
+  },
+  'lz4 of 1 MiB in frames of one byte': {
+    codec: lz4,
+    build: () => repeated(compressLz4(Buffer.from('a')), MIB / 16),
+  },
+}
+
 function repeated(piece: Buffer, times: number): Buffer {
-  return Buffer.alloc(piece.length * times, piece)
+  return Buffer.alloc(piece.length * Math.floor(times), piece)
 }
 
 /** One member of zeros: a deflate block flushed to a byte boundary can be repeated as it is. */

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { compressSync } from 'snappy'
 import { describe, expect, test } from 'vitest'
 import { compress, inflate } from '../../src/batch/compression/codecs.ts'
 import { compressLz4 } from '../../src/batch/compression/lz4-frame.ts'
@@ -38,6 +39,21 @@ for (const [name, codec] of CODECS) {
       )
     })
 
+    test('any bytes in any pieces come back, one after the other', () => {
+      const pieces = fc.array(fc.oneof(bytesUpTo(30), bytesUpTo(900), plainBytes), { maxLength: 12 })
+      fuzz(
+        60,
+        fc.property(pieces, (plains) => {
+          const plain = Buffer.concat(plains)
+          const packed = Buffer.concat([Buffer.alloc(0), ...plains].map((piece) => compress(codec, piece)))
+          expect(inflate(codec, packed, Math.max(plain.length, 1)).equals(plain)).toBe(true)
+          if (plain.length > 1) {
+            expect(codeOf(() => inflate(codec, packed, plain.length - 1))).toBe('GS_BATCH_TOO_LARGE')
+          }
+        }),
+      )
+    })
+
     test('a stream cut off anywhere is GS_BATCH_CORRUPT, or less than the whole', () => {
       const plain = Buffer.from('some text, some more text, '.repeat(30))
       const packed = compress(codec, plain)
@@ -63,6 +79,18 @@ for (const [name, codec] of CODECS) {
             expectBytesOrFailure(codec, packed)
           },
         ),
+      )
+    })
+
+    test('damage to any of many pieces gives bytes within the limit or a declared failure', () => {
+      const changes = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 })
+      fuzz(
+        200,
+        fc.property(fc.array(bytesUpTo(60), { minLength: 2, maxLength: 8 }), changes, (plains, damage) => {
+          const packed = Buffer.concat(plains.map((piece) => compress(codec, piece)))
+          for (const [position, byte] of damage) packed[position % packed.length] = byte
+          expectBytesOrFailure(codec, packed)
+        }),
       )
     })
 
@@ -156,6 +184,41 @@ describe('LZ4 frames', () => {
   test('skippable frames are skipped', () => {
     const skippable = Buffer.from('5a2a4d1803000000aabbcc', 'hex')
     expect(inflate(COMPRESSION.lz4, Buffer.concat([skippable, packed, skippable]), LIMIT)).toHaveLength(900)
+  })
+})
+
+describe('snappy blocks', () => {
+  // Small ones are inflated here, large ones by the library: both must take, and refuse, the same.
+  const framed = (...blocks: Buffer[]) =>
+    Buffer.concat([
+      compress(COMPRESSION.snappy, Buffer.alloc(0)),
+      ...blocks.flatMap((block) => {
+        const size = Buffer.alloc(4)
+        size.writeInt32BE(block.length)
+        return [size, block]
+      }),
+    ])
+  const empty = Buffer.from([0])
+
+  test('damaged in any way give what the library makes of them', () => {
+    const changes = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 })
+    fuzz(
+      2_000,
+      fc.property(plainBytes, changes, fc.nat(), (plain, damage, cut) => {
+        const block = Buffer.from(compressSync(plain.subarray(0, 900)))
+        for (const [position, byte] of damage) block[position % block.length] = byte
+        const kept = cut % 8 === 0 ? block.subarray(0, cut % block.length) : block
+        const outcome = (blocks: Buffer[]) => {
+          let bytes = ''
+          const code = codeOf(() => {
+            bytes = inflate(COMPRESSION.snappy, framed(...blocks), LIMIT).toString('hex')
+          })
+          return [code, bytes]
+        }
+        // A block that is alone goes to the library.
+        expect(outcome([kept, empty])).toEqual(outcome([kept]))
+      }),
+    )
   })
 })
 

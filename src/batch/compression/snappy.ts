@@ -10,6 +10,7 @@
 import { strict as assert } from 'node:assert'
 import { compressSync, uncompressSync } from 'snappy'
 import { batchTooLarge, corruptBatch } from '../batch-error.ts'
+import { inflateSnappyBlock } from './snappy-block.ts'
 
 /** Magic, version 1, compatible with version 1: as snappy-java writes it. */
 const XERIAL_HEADER = Buffer.from('82534e41505059000000000100000001', 'hex')
@@ -18,6 +19,8 @@ const XERIAL_MAGIC_BYTES = 8
 const XERIAL_RESTART = XERIAL_HEADER.readInt32BE(0)
 /** Plain bytes in a block, as snappy-java writes them. */
 const BLOCK_BYTES = 32_768
+/** Up to here a packed block is inflated here: a call into the library costs as much as this. */
+const SMALL_BLOCK_BYTES_MAX = 512
 
 /** Compresses with the framing of snappy-java. */
 export function compressSnappy(plain: Buffer): Buffer {
@@ -40,20 +43,34 @@ export function inflateSnappy(packed: Buffer, inflatedBytesMax: number): Buffer 
     checkTotal(declaredBytes(packed, 0, packed.length), inflatedBytesMax)
     return inflateBlock(packed)
   }
-  const { blocks, total } = xerialBlocks(packed, inflatedBytesMax)
-  if (blocks.length === 1) return inflateBlock(blocks[0])
+  let total = 0
+  let blockCount = 0
+  let first = packed
+  walkBlocks(packed, (at, end) => {
+    total += declaredBytes(packed, at, end)
+    checkTotal(total, inflatedBytesMax)
+    blockCount += 1
+    if (blockCount === 1) first = packed.subarray(at, end)
+  })
+  if (blockCount === 1) return inflateBlock(first)
   const output = Buffer.allocUnsafeSlow(total)
-  let at = 0
-  for (const block of blocks) at += inflateBlock(block).copy(output, at)
-  // The buffer was not cleared: no byte of it may be given out that was not written.
-  assert.equal(at, total, 'snappy blocks inflate to what they declare')
+  let outputAt = 0
+  walkBlocks(packed, (at, end) => {
+    const outputEnd = outputAt + declaredBytes(packed, at, end)
+    if (end - at <= SMALL_BLOCK_BYTES_MAX) {
+      inflateSnappyBlock(packed, at, end, output, outputAt, outputEnd)
+      outputAt = outputEnd
+      return
+    }
+    outputAt += inflateBlock(packed.subarray(at, end)).copy(output, outputAt)
+    // The buffer was not cleared: no byte of it may be given out that was not written.
+    assert.equal(outputAt, outputEnd, 'a snappy block inflates to what it declares')
+  })
   return output
 }
 
-/** Cuts the framed blocks apart and adds up what they declare. */
-function xerialBlocks(packed: Buffer, inflatedBytesMax: number): { blocks: Buffer[]; total: number } {
-  const blocks: Buffer[] = []
-  let total = 0
+/** Goes over the framed blocks; a block is at [at, end). */
+function walkBlocks(packed: Buffer, visit: (at: number, end: number) => void): void {
   let at = XERIAL_HEADER.length
   while (at < packed.length) {
     if (packed.length - at < 4) throw damaged('it ends inside a block length', at)
@@ -65,12 +82,9 @@ function xerialBlocks(packed: Buffer, inflatedBytesMax: number): { blocks: Buffe
     at += 4
     if (blockBytes < 0 || blockBytes > packed.length - at)
       throw damaged('a block is longer than what follows', at)
-    total += declaredBytes(packed, at, at + blockBytes)
-    checkTotal(total, inflatedBytesMax)
-    blocks.push(packed.subarray(at, at + blockBytes))
+    visit(at, at + blockBytes)
     at += blockBytes
   }
-  return { blocks, total }
 }
 
 /** The size that the raw block [at, end) declares: an unsigned 32-bit varint. */

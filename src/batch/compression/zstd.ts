@@ -2,6 +2,8 @@
  * Zstandard (RFC 8878), one or several frames. Each frame is walked block by block first, which costs next to nothing:
  * its header gives the window and often the size, its block headers bound the size from both sides. So a bomb is
  * refused before anything is allocated wherever the format declares it, and the output is allocated once.
+ *
+ * The decoder gets all frames in one call: a call costs as much as many kilobytes, and a frame can be ten bytes.
  */
 
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
@@ -17,6 +19,10 @@ const BLOCK_BYTES_MAX = 131_072
 const WINDOW_LOG_MAX = 27
 const WINDOW_BYTES_MAX = 2 ** WINDOW_LOG_MAX
 const CHUNK_BYTES_MIN = 64
+/** A frame that holds one byte. */
+const SMALLEST_FRAME = Buffer.from('28b52ffd200109000000', 'hex')
+/** Node's decoder used to stop behind the first frame. */
+const DECODES_ALL_FRAMES = zstdDecompressSync(Buffer.concat([SMALLEST_FRAME, SMALLEST_FRAME])).length === 2
 
 /** Compresses into one frame, at the default level as Kafka does. */
 export function compressZstd(plain: Buffer): Buffer {
@@ -28,31 +34,36 @@ export function compressZstd(plain: Buffer): Buffer {
  * `GS_BATCH_TOO_LARGE` over `inflatedBytesMax`, `GS_BATCH_CORRUPT` when damaged.
  */
 export function inflateZstd(packed: Buffer, inflatedBytesMax: number): Buffer {
-  const frames: FrameExtent[] = []
+  const runs: FrameExtent[] = []
   let declaredBytes = 0
   let at = 0
   do {
     const frame = walkFrame(packed, at)
+    at = frame.end
     declaredBytes += frame.bytesMin
     if (declaredBytes > inflatedBytesMax) throw tooLarge(declaredBytes, inflatedBytesMax)
-    if (frame.bytesMax > 0) frames.push(frame)
-    at = frame.end
+    if (frame.bytesMax === 0) continue
+    const run = DECODES_ALL_FRAMES ? runs.at(-1) : undefined
+    if (run === undefined) runs.push(frame)
+    else extend(run, frame)
   } while (at < packed.length)
 
   const parts: Buffer[] = []
   let bytesLeft = inflatedBytesMax
-  for (const { start, end, bytesMax } of frames) {
-    const part = inflateFrame(packed.subarray(start, end), bytesMax, bytesLeft, inflatedBytesMax)
+  for (const run of runs) {
+    const part = inflateRun(packed, run, bytesLeft, inflatedBytesMax)
     bytesLeft -= part.length
     parts.push(part)
   }
   return parts.length === 1 ? parts[0] : Buffer.concat(parts)
 }
 
-function inflateFrame(frame: Buffer, bytesMax: number, bytesLeft: number, inflatedBytesMax: number): Buffer {
+function inflateRun(packed: Buffer, run: FrameExtent, bytesLeft: number, inflatedBytesMax: number): Buffer {
+  const { start, end, bytesMin, bytesMax } = run
   const outputBytesMax = Math.min(bytesMax, bytesLeft)
+  let part: Buffer
   try {
-    return zstdDecompressSync(frame, {
+    part = zstdDecompressSync(packed.subarray(start, end), {
       maxOutputLength: Math.max(outputBytesMax, 1),
       // One byte more than the most that may come: the output is then one chunk, allocated once.
       chunkSize: Math.max(outputBytesMax + 1, CHUNK_BYTES_MIN),
@@ -63,18 +74,28 @@ function inflateFrame(frame: Buffer, bytesMax: number, bytesLeft: number, inflat
       throw tooLarge(inflatedBytesMax + 1, inflatedBytesMax)
     throw corruptBatch(
       'The zstd stream is damaged: a frame does not inflate.',
-      { frameBytes: frame.length },
+      { frameBytes: end - start },
       error,
     )
   }
+  if (part.length > bytesLeft) throw tooLarge(inflatedBytesMax + 1, inflatedBytesMax)
+  if (part.length < bytesMin) throw damaged('its frames hold less than they state', start)
+  return part
 }
 
+/** A frame, or several in a row. */
 interface FrameExtent {
   readonly start: number
-  readonly end: number
-  /** The frame inflates to at least and at most so many bytes, by its headers; both 0 for a skippable frame. */
-  readonly bytesMin: number
-  readonly bytesMax: number
+  end: number
+  /** It inflates to at least and at most so many bytes, by its headers; both 0 for a skippable frame. */
+  bytesMin: number
+  bytesMax: number
+}
+
+function extend(run: FrameExtent, next: FrameExtent): void {
+  run.end = next.end
+  run.bytesMin += next.bytesMin
+  run.bytesMax += next.bytesMax
 }
 
 /** Reads the header of the frame at `at` and steps over its blocks. */
