@@ -8,20 +8,23 @@
  * marker is durable. Of two commits the later record wins, wherever the marker lies, as in Kafka: a transaction that ends
  * late does not undo what was committed after it had staged.
  *
- * The topic is bounded by writing everything anew: 1. note the log's end S. 2. Append the latest value of every key,
- * commits still on their way included, and behind them what is staged and not decided, all in one go, so that nothing
- * comes in between. 3. When that is durable, delete everything below S. Replay of what remains ends with the same values.
+ * The topic is bounded by writing everything anew: 1. note the log's end S. 2. Append the latest value of every key, commits
+ * still on their way included, all in one go, so that nothing comes in between. A key in which a transaction has staged
+ * something waits until that has ended: a copy of its value would be the later record, and so undo what is staged. 3. When the
+ * last copy is durable, delete everything below S. Until then all of it is there, so replay of whatever a crash leaves of
+ * this ends with the same values.
  */
 
 import type { BatchStartOptions } from '../../batch/batch-encoder.ts'
 import { BatchEncoder } from '../../batch/batch-encoder.ts'
-import type { ControlType } from '../../batch/control-batch.ts'
 import { decodeControlRecord } from '../../batch/control-batch.ts'
 import type { BatchHeader } from '../../batch/record-batch.ts'
 import { readBatchHeader } from '../../batch/record-batch.ts'
 import { RecordCursor } from '../../batch/record-cursor.ts'
+import type { Offset } from '../../core/brands.ts'
 import { asOffset } from '../../core/brands.ts'
 import type { Clock } from '../../core/clock.ts'
+import type { PartitionLog } from '../../storage/partition-log.ts'
 import type { Diagnostics } from '../../telemetry/diagnostics.ts'
 import type { Partition, TransactionMarker } from '../topics/partition.ts'
 import type { CommittedOffset } from './offset-records.ts'
@@ -61,7 +64,7 @@ interface Slot {
   readonly topic: string
   readonly partition: number
   durable: CommittedOffset | null
-  /** Where in the log the durable value is. */
+  /** Where in the log the durable value was written first. */
   recordOffset: number
   /** Null: none on its way. */
   pending: WrittenOffset | null
@@ -69,18 +72,26 @@ interface Slot {
   staged: Map<number, WrittenOffset> | null
 }
 
-/** A value and where in the log it is. A rewrite moves it. */
+/** A value and where in the log it was written first: copies keep the order, so they need not be known. */
 interface WrittenOffset {
   readonly value: CommittedOffset
   recordOffset: number
 }
 
-/** What one open transaction has staged. */
-interface Staging {
-  readonly producerEpoch: number
-  readonly slots: Set<Slot>
-  /** Set while its marker is on its way: then nothing may be staged behind that, and what it does is known. */
-  ending: ControlType | null
+/** A rewrite of the topic that is under way. */
+interface Rewrite {
+  /** The log that it is of. After a disk failure another one takes its place, and the rewrite is given up. */
+  readonly log: PartitionLog
+  /** What is below goes once everything has a copy. */
+  readonly from: Offset
+  /** Slots that have no copy yet, because something is staged in them. */
+  readonly uncopied: Set<Slot>
+  /** Those of them that may have nothing staged any more. */
+  unstaged: Slot[]
+  /** Bytes of the copies. */
+  bytes: number
+  /** Settles with the latest copy, and so with all of them. */
+  durable: Promise<void>
 }
 
 type GroupOffsets = Map<string, Map<number, Slot>>
@@ -91,6 +102,7 @@ const BATCH_BYTES = 256 * 1024
 /** A single group's state may be larger than that; beyond this it cannot be kept. */
 const BATCH_BYTES_MAX = 16 * 1024 * 1024
 const REWRITE_BYTES_MIN = 8 * 1024 * 1024
+const RESOLVED = Promise.resolve()
 
 export class OffsetStore {
   readonly #options: OffsetStoreOptions
@@ -100,9 +112,11 @@ export class OffsetStore {
   readonly #groups = new Map<string, PersistedGroup>()
   readonly #encoder = new BatchEncoder({ bytesInitial: 64 * 1024, bytesMax: BATCH_BYTES_MAX })
   /** Staged offsets by producer. */
-  readonly #stagings = new Map<number, Staging>()
+  readonly #stagings = new Map<number, Set<Slot>>()
   #bytesAfterRewrite = 0
-  #rewriting: Promise<void> | null = null
+  #rewrite: Rewrite | null = null
+  /** Settles when the end of a rewrite, once everything has a copy, is over. */
+  #finishing: Promise<void> = RESOLVED
 
   private constructor(options: OffsetStoreOptions) {
     this.#options = options
@@ -178,6 +192,7 @@ export class OffsetStore {
       for (const { slot, offset } of written.slots) if (slot.pending === offset) slot.pending = null
     }
     for (const { slot, offset } of written.slots) this.#put(slot, offset)
+    this.#copyUnstaged()
     this.#rewriteWhenLarge()
   }
 
@@ -202,11 +217,9 @@ export class OffsetStore {
    * again after a failure.
    */
   async endTransaction(marker: TransactionMarker): Promise<void> {
-    const staging = this.#stagings.get(marker.producerId)
-    const ended = this.#partition.appendMarker(marker)
-    if (staging !== undefined) staging.ending = marker.type
-    await ended
+    await this.#partition.appendMarker(marker)
     this.#endStaging(marker.producerId, marker.type === 'commit')
+    this.#copyUnstaged()
   }
 
   /** Makes a group's members and generation durable. */
@@ -233,6 +246,7 @@ export class OffsetStore {
     const durable = this.#appendTombstones(keys)
     this.#offsets.delete(groupId)
     this.#groups.delete(groupId)
+    this.#copyUnstaged()
     await durable
   }
 
@@ -247,12 +261,14 @@ export class OffsetStore {
       topics.delete(topic)
       if (topics.size === 0) this.#offsets.delete(groupId)
     }
-    if (keys.length > 0) await this.#appendTombstones(keys)
+    const durable = this.#appendTombstones(keys)
+    this.#copyUnstaged()
+    await durable
   }
 
-  /** Resolves when no rewrite is under way. */
+  /** Resolves when no rewrite is under way, but for one that waits for transactions to end. */
   async idle(): Promise<void> {
-    await this.#rewriting
+    await this.#finishing
   }
 
   #slot(groupId: string, topic: string, partition: number): Slot {
@@ -275,13 +291,9 @@ export class OffsetStore {
   }
 
   #stageIn(slot: Slot, producer: StagingProducer, staged: WrittenOffset): void {
-    const { producerId, producerEpoch } = producer
-    let staging = this.#stagings.get(producerId)
-    if (staging === undefined) {
-      staging = { producerEpoch, slots: new Set(), ending: null }
-      this.#stagings.set(producerId, staging)
-    }
-    staging.slots.add(slot)
+    const { producerId } = producer
+    const slots = this.#stagings.get(producerId) ?? new Set()
+    this.#stagings.set(producerId, slots.add(slot))
     slot.staged ??= new Map()
     slot.staged.set(producerId, staged)
   }
@@ -289,9 +301,10 @@ export class OffsetStore {
   #unstage(slot: Slot, producerId: number): void {
     slot.staged?.delete(producerId)
     if (slot.staged?.size === 0) slot.staged = null
-    const staging = this.#stagings.get(producerId)
-    staging?.slots.delete(slot)
-    if (staging?.slots.size === 0) this.#stagings.delete(producerId)
+    const slots = this.#stagings.get(producerId)
+    slots?.delete(slot)
+    if (slots?.size === 0) this.#stagings.delete(producerId)
+    if (slot.staged === null && this.#rewrite?.uncopied.has(slot)) this.#rewrite.unstaged.push(slot)
     this.#forgetWhenEmpty(slot)
   }
 
@@ -306,22 +319,12 @@ export class OffsetStore {
     }
   }
 
-  /** What is on its way and later than the durable value: a commit, or what a commit marker on its way puts in force. */
-  #latestDecided(slot: Slot): WrittenOffset | null {
-    let latest = slot.pending
-    for (const [producerId, staged] of slot.staged ?? []) {
-      if (this.#stagings.get(producerId)?.ending !== 'commit') continue
-      if (staged.recordOffset > (latest?.recordOffset ?? slot.recordOffset)) latest = staged
-    }
-    return latest
-  }
-
   #unstageAll(slot: Slot): void {
     for (const producerId of [...(slot.staged?.keys() ?? [])]) this.#unstage(slot, producerId)
   }
 
   #endStaging(producerId: number, isCommit: boolean): void {
-    for (const slot of [...(this.#stagings.get(producerId)?.slots ?? [])]) {
+    for (const slot of [...(this.#stagings.get(producerId) ?? [])]) {
       const staged = slot.staged?.get(producerId)
       if (isCommit && staged !== undefined) this.#put(slot, staged)
       this.#unstage(slot, producerId)
@@ -332,12 +335,17 @@ export class OffsetStore {
   #forgetWhenEmpty(slot: Slot): void {
     if (slot.durable !== null || slot.pending !== null || slot.staged !== null) return
     const { groupId, topic, partition } = slot
+    if (!this.#isKept(slot)) return
     const topics = this.#offsets.get(groupId)
     const slots = topics?.get(topic)
-    if (slots?.get(partition) !== slot) return
-    slots.delete(partition)
-    if (slots.size === 0) topics?.delete(topic)
+    slots?.delete(partition)
+    if (slots?.size === 0) topics?.delete(topic)
     if (topics?.size === 0) this.#offsets.delete(groupId)
+  }
+
+  /** False once its group or its topic was deleted. */
+  #isKept(slot: Slot): boolean {
+    return this.#offsets.get(slot.groupId)?.get(slot.topic)?.get(slot.partition) === slot
   }
 
   /** Appends the offsets in as many batches as they need; gives where each record is, and when the last is durable. */
@@ -390,81 +398,97 @@ export class OffsetStore {
   }
 
   #rewriteWhenLarge(): void {
-    const { sizeBytes } = this.#partition.log
+    const { log } = this.#partition
+    const { sizeBytes } = log
     const bytesMin = this.#options.rewriteBytesMin ?? REWRITE_BYTES_MIN
-    if (this.#rewriting !== null || sizeBytes < bytesMin || sizeBytes < this.#bytesAfterRewrite * 4) return
-    this.#rewriting = this.#rewrite()
-      .catch((error: unknown) => {
-        this.#options.diagnostics.warn(
-          { err: error },
-          'the topic of committed offsets could not be rewritten',
-        )
-      })
-      .finally(() => {
-        this.#rewriting = null
-      })
+    if (this.#rewrite !== null || sizeBytes < bytesMin || sizeBytes < this.#bytesAfterRewrite * 4) return
+    const uncopied = new Set<Slot>()
+    this.#rewrite = { log, from: log.logEndOffset, uncopied, unstaged: [], bytes: 0, durable: RESOLVED }
+    this.#goOnWith(this.#rewrite, (rewrite) => this.#copyAll(rewrite))
   }
 
-  async #rewrite(): Promise<void> {
-    const { log } = this.#partition
-    const from = log.logEndOffset
-    const bytesBefore = this.#partition.appendedBytes
-    const nowMs = this.#options.clock.wallMs()
-    const placed: (() => void)[] = []
-    const durables: Promise<void>[] = []
-    // Nothing may be awaited from here to the last append: see the head of this file.
-    const flush = (start: BatchStartOptions, isLast: boolean) => {
-      if (this.#encoder.recordCount > 0 && (isLast || this.#encoder.bytes >= BATCH_BYTES)) {
-        durables.push(this.#append().durable)
-        this.#encoder.start(start)
-      }
+  /** Copies what a rewrite had to leave out and nothing is staged in any more. */
+  #copyUnstaged(): void {
+    if (this.#rewrite === null || this.#rewrite.unstaged.length === 0) return
+    this.#goOnWith(this.#rewrite, (rewrite) => {
+      const unstaged = new Set(rewrite.unstaged)
+      rewrite.unstaged = []
+      // A producer may have staged something again.
+      const copied = [...unstaged].filter(({ staged }) => staged === null)
+      for (const slot of copied) rewrite.uncopied.delete(slot)
+      this.#copySlots(
+        rewrite,
+        copied.filter((slot) => this.#isKept(slot)),
+      )
+    })
+  }
+
+  /** Appends copies, and ends the rewrite when they were the last. A disk that refuses ends it too, and nothing is deleted. */
+  #goOnWith(rewrite: Rewrite, copy: (rewrite: Rewrite) => void): void {
+    try {
+      if (rewrite.log !== this.#partition.log) throw new TypeError('the log was opened again meanwhile')
+      copy(rewrite)
+    } catch (error) {
+      this.#giveUp(error)
+      return
     }
+    if (rewrite.uncopied.size > 0) return
+    this.#finishing = this.#finish(rewrite).catch((error: unknown) => this.#giveUp(error))
+  }
+
+  async #finish(rewrite: Rewrite): Promise<void> {
+    await rewrite.durable
+    this.#bytesAfterRewrite = rewrite.bytes
+    await rewrite.log.deleteRecordsBefore(rewrite.from)
+    this.#rewrite = null
+  }
+
+  #giveUp(error: unknown): void {
+    this.#rewrite = null
+    this.#options.diagnostics.warn({ err: error }, 'the topic of committed offsets could not be rewritten')
+  }
+
+  /** Nothing may be awaited in here: see the head of this file. */
+  #copyAll(rewrite: Rewrite): void {
+    const nowMs = this.#options.clock.wallMs()
     this.#encoder.start()
     for (const group of this.#groups.values()) {
       this.#encoder.append(nowMs, encodeGroupKey(group.groupId), encodeGroupValue(group, nowMs))
-      flush({}, false)
+      this.#appendCopies(rewrite, { bytesMin: BATCH_BYTES })
     }
-    const noteOffset = (owner: { recordOffset: number }) => {
-      const recordOffset = log.logEndOffset + this.#encoder.recordCount - 1
-      placed.push(() => {
-        owner.recordOffset = Math.max(owner.recordOffset, recordOffset)
-      })
-    }
-    for (const [groupId, topics] of this.#offsets) {
-      for (const [topic, slots] of topics) {
-        for (const [partition, slot] of slots) {
-          const latest = this.#latestDecided(slot)
-          const value = latest?.value ?? slot.durable
-          if (value === null) continue
-          this.#encoder.append(nowMs, encodeOffsetKey(groupId, topic, partition), encodeOffsetValue(value))
-          noteOffset(latest ?? slot)
-          flush({}, false)
+    this.#appendCopies(rewrite, { bytesMin: 0 })
+    const copied: Slot[] = []
+    for (const topics of this.#offsets.values()) {
+      for (const slots of topics.values()) {
+        for (const slot of slots.values()) {
+          if (slot.staged === null) copied.push(slot)
+          else rewrite.uncopied.add(slot)
         }
       }
     }
-    flush({}, true)
-    for (const [producerId, { producerEpoch, slots, ending }] of this.#stagings) {
-      if (ending !== null) continue
-      const start = { producerId, producerEpoch, isTransactional: true }
-      this.#encoder.start(start)
-      for (const slot of slots) {
-        const staged = slot.staged?.get(producerId)
-        if (staged === undefined) continue
-        const { groupId, topic, partition } = slot
-        this.#encoder.append(
-          nowMs,
-          encodeOffsetKey(groupId, topic, partition),
-          encodeOffsetValue(staged.value),
-        )
-        noteOffset(staged)
-        flush(start, false)
-      }
-      flush(start, true)
+    this.#copySlots(rewrite, copied)
+  }
+
+  #copySlots(rewrite: Rewrite, slots: readonly Slot[]): void {
+    const nowMs = this.#options.clock.wallMs()
+    this.#encoder.start()
+    for (const slot of slots) {
+      const { groupId, topic, partition, pending, durable } = slot
+      const value = pending?.value ?? durable
+      if (value === null) continue
+      this.#encoder.append(nowMs, encodeOffsetKey(groupId, topic, partition), encodeOffsetValue(value))
+      this.#appendCopies(rewrite, { bytesMin: BATCH_BYTES })
     }
-    for (const place of placed) place()
-    await Promise.all(durables)
-    this.#bytesAfterRewrite = this.#partition.appendedBytes - bytesBefore
-    await log.deleteRecordsBefore(from)
+    this.#appendCopies(rewrite, { bytesMin: 0 })
+  }
+
+  /** Appends what the encoder holds, once that is as much as asked for. */
+  #appendCopies(rewrite: Rewrite, { bytesMin }: { readonly bytesMin: number }): void {
+    if (this.#encoder.recordCount === 0 || this.#encoder.bytes < bytesMin) return
+    rewrite.bytes += this.#encoder.bytes
+    rewrite.durable = this.#append().durable
+    rewrite.durable.catch(() => {})
+    this.#encoder.start()
   }
 
   async #load(): Promise<void> {

@@ -6,7 +6,8 @@ import { Partition } from '../../../src/broker/topics/partition.ts'
 import { effectiveConfig } from '../../../src/broker/topics/topic-config.ts'
 import { seededRandom } from '../../../src/core/random.ts'
 import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
-import { LOG_TAG, ManualClock } from '../../storage/support.ts'
+import { LOG_TAG, ManualClock, settle } from '../../storage/support.ts'
+import { eventually } from '../../support/eventually.ts'
 import { SimDisk, simPath } from '../../support/sim-disk.ts'
 
 const open: Partition[] = []
@@ -34,6 +35,7 @@ async function openStore(disk: SimDisk, rewriteBytesMin = 20_000) {
   })
   open.push(partition)
   return {
+    clock,
     partition,
     store: await OffsetStore.open({ partition, clock, diagnostics: silentDiagnostics, rewriteBytesMin }),
   }
@@ -69,6 +71,25 @@ describe('OffsetStore', () => {
     })
 
     expect(store.fetch('g', 't', 0)).toMatchObject(offsetOf(5))
+  })
+
+  it('shows what is committed after a disk failure while it was written anew', async () => {
+    const disk = new SimDisk()
+    const { store, partition, clock } = await openStore(disk, 1000)
+    await store.commit('other', [{ topic: 't', partition: 0, ...offsetOf(1) }])
+    await store.commit('g', [{ topic: 't', partition: 0, ...offsetOf(5) }])
+    await store.commit('other', [{ topic: 't', partition: 0, ...offsetOf(1, 'm'.repeat(1000)) }])
+    disk.failAlways(['datasync'], 'EIO')
+    await settle()
+    const hasFailed = partition.log.failure !== null
+    disk.heal()
+    clock.advance(1000)
+    await eventually('the log is open again', async () => partition.log.failure === null)
+
+    await store.commit('g', [{ topic: 't', partition: 0, ...offsetOf(6) }])
+
+    expect(hasFailed).toBe(true)
+    expect(store.fetch('g', 't', 0)).toMatchObject(offsetOf(6))
   })
 
   it('takes a commit of thousands of partitions at once', async () => {

@@ -51,6 +51,9 @@ const end = (producerId: number, type: 'commit' | 'abort') => ({ ...producer(pro
 
 const SEEDS = process.env['GOPHERSHIP_TEST_LONG'] === '1' ? 500 : 30
 const GROUPS = ['a', 'b', 'c']
+const REWRITE_BYTES_MIN = 10_000
+/** A commit that makes the topic large enough to be written anew. */
+const large = () => [{ ...entry(1), metadata: 'm'.repeat(REWRITE_BYTES_MIN) }]
 const KEYS = Array.from({ length: 4 }, (_, partition) => partition)
 
 function everythingIn(store: OffsetStore) {
@@ -109,6 +112,63 @@ describe('staged offsets', () => {
     })
 
     expect(store.isStaged('a', 't', 0)).toBe(false)
+  })
+
+  it('do not undo a later commit that is on its way while the topic is written anew', async () => {
+    const disk = new SimDisk()
+    const { store, partition } = await openStore(disk, REWRITE_BYTES_MIN)
+    await store.stage(producer(1), 'a', [entry(5)])
+
+    await Promise.all([store.commit('b', large()), store.commit('a', [entry(6)])])
+    await store.endTransaction(end(1, 'commit'))
+    await store.idle()
+    const again = await openStore(disk.fork())
+
+    expect(partition.log.logStartOffset).toBeGreaterThan(0)
+    expect(store.fetch('a', 't', 0)?.offset).toBe(6)
+    expect(again.store.fetch('a', 't', 0)?.offset).toBe(6)
+  })
+
+  it('keep their order while the topic is written anew: the later one stands, whichever ends first', async () => {
+    const disk = new SimDisk()
+    const { store, partition } = await openStore(disk, REWRITE_BYTES_MIN)
+    await store.stage(producer(2), 'a', [entry(1, 1)])
+    await store.stage(producer(1), 'a', [entry(5)])
+    await store.stage(producer(2), 'a', [entry(6)])
+
+    await store.commit('b', large())
+    await store.endTransaction(end(2, 'commit'))
+    await store.endTransaction(end(1, 'commit'))
+    await store.idle()
+    const again = await openStore(disk.fork())
+
+    expect(partition.log.logStartOffset).toBeGreaterThan(0)
+    expect(store.fetch('a', 't', 0)?.offset).toBe(6)
+    expect(again.store.fetch('a', 't', 0)?.offset).toBe(6)
+  })
+
+  it('outlive a power cut while the topic is written anew', async () => {
+    const lost: string[] = []
+    let isRewritten = false
+    for (let calls = 1; !isRewritten; calls += 1) {
+      const disk = new SimDisk()
+      const { store, partition } = await openStore(disk, REWRITE_BYTES_MIN)
+      while (partition.log.sizeBytes < REWRITE_BYTES_MIN - 500) await store.commit('a', [entry(1)])
+      await store.stage(producer(1), 'a', [entry(5)])
+      const died = disk.dieAfter(calls)
+      const rewritten = store
+        .commit('b', [entry(1), entry(1, 1)])
+        .then(() => store.endTransaction(end(1, 'commit')))
+        .then(() => store.idle())
+      isRewritten = await Promise.race([rewritten.then(() => true), died.then(() => false)])
+      open.splice(0)
+      for (let seed = 1; seed <= 20; seed += 1) {
+        const again = await openStore(disk.crash(seededRandom(seed), seed % 2 === 0 ? 'prefix' : 'mixed'))
+        await again.store.endTransaction(end(1, 'commit'))
+        if (again.store.fetch('a', 't', 0)?.offset !== 5) lost.push(`${calls} seed ${seed}`)
+      }
+    }
+    expect(lost).toEqual([])
   })
 
   it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))(
