@@ -147,8 +147,7 @@ export class TransactionCoordinator {
     }
     const transaction = this.#transactions.get(transactionalId) as Transaction
     if (expected !== null && !mayBump(expected, transaction)) return refused(KAFKA_ERROR.PRODUCER_FENCED)
-    if (transaction.status === 'ongoing') this.#abortFencing(transaction)
-    const { producerEpoch: epochSeen } = transaction
+    if (transaction.status === 'ongoing') this.#abortFencing(transaction, expected)
     if (!(await this.#settled(transaction))) return refused(KAFKA_ERROR.CONCURRENT_TRANSACTIONS)
     const nextId = isEpochExhausted(transaction.producerEpoch) ? await producerIds.take() : null
     // Somebody else may have asked meanwhile: whoever is later has the id.
@@ -156,13 +155,15 @@ export class TransactionCoordinator {
       return refused(KAFKA_ERROR.CONCURRENT_TRANSACTIONS)
     }
     if (expected !== null) {
-      if (transaction.producerEpoch !== epochSeen) return refused(KAFKA_ERROR.PRODUCER_FENCED)
+      if (!mayBump(expected, transaction)) return refused(KAFKA_ERROR.PRODUCER_FENCED)
       // The answer to this very request was lost: it is given again.
-      if (isSame(expected, transaction.previous)) return this.#answerIdentity(transaction)
+      const isAnswered = !transaction.isFencingOnly && isSame(expected, transaction.previous)
+      if (isAnswered) return this.#answerIdentity(transaction)
     }
-    transaction.previous = expected === null ? null : identityOf(transaction)
+    transaction.previous = expected
     transaction.producerId = nextId ?? transaction.producerId
     transaction.producerEpoch = nextId === null ? transaction.producerEpoch + 1 : 0
+    transaction.isFencingOnly = false
     transaction.timeoutMs = timeoutMs
     transaction.status = 'empty'
     transaction.partitions = new Map()
@@ -360,10 +361,11 @@ export class TransactionCoordinator {
     this.#runToEnd(transaction, this.#write([transaction]))
   }
 
-  /** Aborts with an epoch that the present producer does not have. */
-  #abortFencing(transaction: Transaction): void {
+  /** Aborts with an epoch that the present producer does not have; only `asking`, when it is that one, may come back for it. */
+  #abortFencing(transaction: Transaction, asking: ProducerIdentity | null): void {
     transaction.producerEpoch = Math.min(transaction.producerEpoch + 1, FENCING_EPOCH_MAX)
-    transaction.previous = null
+    transaction.isFencingOnly = true
+    transaction.previous = asking
     this.#decide(transaction, false)
   }
 
@@ -455,7 +457,7 @@ export class TransactionCoordinator {
         'a transaction took too long and is aborted',
       )
       this.#deps.onTimedOut?.()
-      this.#abortFencing(transaction)
+      this.#abortFencing(transaction, null)
     }
     if (nextMs < Number.POSITIVE_INFINITY) this.#deadlines.wakeBy(nextMs)
   }
@@ -514,10 +516,11 @@ function isSame(one: ProducerIdentity, other: ProducerIdentity | null): boolean 
 
 /**
  * Whether a producer that says what it was may have its next epoch: it is the present one, or the id is new, or it was the
- * present one before its bump and has not heard of that. The last has done nothing since, so a late copy of its request
- * cannot end what it began with its new epoch.
+ * present one before its bump and has not heard of that: its transaction is still being aborted for it, or it has done nothing
+ * since. So a late copy of its request cannot end what it began with its new epoch.
  */
 function mayBump(expected: ProducerIdentity, transaction: Transaction): boolean {
   if (transaction.producerEpoch === NO_EPOCH || isSame(expected, transaction)) return true
-  return transaction.status === 'empty' && isSame(expected, transaction.previous)
+  const isUnheard = transaction.isFencingOnly || transaction.status === 'empty'
+  return isUnheard && isSame(expected, transaction.previous)
 }

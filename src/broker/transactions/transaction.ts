@@ -57,8 +57,10 @@ export interface ProducerIdentity {
 
 /** A transactional id in memory. */
 export interface Transaction extends SavedTransaction {
-  /** The producer's identity before its latest bump by itself: a retry of that bump is recognised by it. */
+  /** What the producer was before the latest bump that it asked for itself: a retry of that request is recognised by it. */
   previous: ProducerIdentity | null
+  /** The present epoch fences the producer before it, and no producer has it. */
+  isFencingOnly: boolean
   /** The latest connection of the producer, by what it is used for. */
   readonly connectionIds: { coordinator: number; group: number }
   /** When the present transaction is aborted, on the monotonic clock; infinite without one. */
@@ -77,6 +79,7 @@ export function newTransaction(saved: SavedTransaction): Transaction {
   return {
     ...saved,
     previous: null,
+    isFencingOnly: false,
     connectionIds: { coordinator: 0, group: 0 },
     deadlineMs: Number.POSITIVE_INFINITY,
     decided: RESOLVED,

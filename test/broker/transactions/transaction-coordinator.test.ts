@@ -13,6 +13,7 @@ import { TransactionLog } from '../../../src/broker/transactions/transaction-log
 import { seededRandom } from '../../../src/core/random.ts'
 import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
 import { KAFKA_ERROR } from '../../../src/wire/error-codes.ts'
+import { settle } from '../../storage/support.ts'
 import { manualClock } from '../../support/manual-clock.ts'
 import { SimDisk, simPath } from '../../support/sim-disk.ts'
 import { batchOf } from '../broker-client.ts'
@@ -183,6 +184,81 @@ describe('epochs', () => {
     expect(next.producerEpoch).toBe(0)
     expect(again).toEqual(next)
     expect(stranger.errorCode).toBe(KAFKA_ERROR.PRODUCER_FENCED)
+  })
+})
+
+describe('a producer that asks for its next epoch while its transaction is open', () => {
+  async function beginOne(disk = new SimDisk()) {
+    const parts = await openParts(disk)
+    const { coordinator, orders } = parts
+    await coordinator.load()
+    const asked = { transactionalId: 'tx', timeoutMs: 60_000, expected: null }
+    const { producerId } = await coordinator.initProducer(asked)
+    const expected = { producerId, producerEpoch: 0 }
+    await coordinator.addPartitions({ transactionalId: 'tx', ...expected }, [{ topic: 'orders', index: 0 }])
+    orders.append(...batchIn(producerId, 0))
+    return { ...parts, disk, producerId, asked, again: { ...asked, expected } }
+  }
+
+  it('has its transaction aborted, and gets the same answer when it did not hear it', async () => {
+    const { coordinator, orders, again } = await beginOne()
+
+    const answers = [await coordinator.initProducer(again), await coordinator.initProducer(again)]
+
+    expect(answers[0]).toMatchObject({ errorCode: 0 })
+    expect(answers[0]?.producerEpoch).toBeGreaterThan(0)
+    expect(answers[1]).toEqual(answers[0])
+    expect(orders.abortedTransactionsIn(0, 10)).toHaveLength(1)
+  })
+
+  it('may ask again before the first request is answered', async () => {
+    const { coordinator, again } = await beginOne()
+
+    const answers = await Promise.all([coordinator.initProducer(again), coordinator.initProducer(again)])
+
+    expect(answers[0]).toMatchObject({ errorCode: 0 })
+    expect(answers[1]).toEqual(answers[0])
+  })
+
+  it('may ask again when the abort takes long', async () => {
+    const { coordinator, clock, disk, orders, again } = await beginOne()
+    await orders.log.flush()
+    disk.failAlways(['datasync'], 'EIO', '/orders/')
+    const waiting = coordinator.initProducer(again)
+    await settle()
+    clock.advance(2000)
+    clock.runDue()
+
+    const tooEarly = await waiting
+    disk.heal()
+    const later = coordinator.initProducer(again)
+    for (let turn = 0; turn < 40; turn += 1) {
+      await settle()
+      clock.advance(50)
+      clock.runDue()
+    }
+
+    expect(tooEarly.errorCode).toBe(KAFKA_ERROR.CONCURRENT_TRANSACTIONS)
+    expect(await later).toMatchObject({ errorCode: 0 })
+    expect(orders.abortedTransactionsIn(0, 10)).toHaveLength(1)
+  })
+
+  it('is fenced once another has the id, and once it has begun anew a late copy of its request is refused', async () => {
+    const { coordinator, again, asked } = await beginOne()
+    const { errorCode: _, ...mine } = await coordinator.initProducer(again)
+    await coordinator.addPartitions({ transactionalId: 'tx', ...mine }, [{ topic: 'orders', index: 0 }])
+
+    const late = await coordinator.initProducer(again)
+    const ownStatus = coordinator.find('tx')?.status
+    await coordinator.end({ transactionalId: 'tx', ...mine }, false)
+    const later = await coordinator.initProducer(again)
+    await coordinator.initProducer(asked)
+    const fenced = await coordinator.initProducer({ ...asked, expected: mine })
+
+    expect(ownStatus).toBe('ongoing')
+    expect([late, later, fenced].map(({ errorCode }) => errorCode)).toEqual(
+      Array(3).fill(KAFKA_ERROR.PRODUCER_FENCED),
+    )
   })
 })
 
