@@ -171,23 +171,25 @@ export class GroupMember {
   }
 
   /**
-   * Commits for the current generation, or only if `generationId` still is the current one. Throws GS_KAFKA_RESPONSE;
-   * ILLEGAL_GENERATION also when this member knows by itself that a partition is not, or no longer, its own.
+   * Commits for the current generation, or only if `generation` (which `generation()` gave) still is the current one. Throws
+   * GS_KAFKA_RESPONSE; ILLEGAL_GENERATION also when this member knows by itself that a partition is not, or no longer, its own.
    */
   async commit(
     offsets: readonly OffsetToCommit[],
-    options: GroupRequestOptions & { readonly generationId?: number } = {},
+    options: GroupRequestOptions & { readonly generation?: GroupGeneration } = {},
   ): Promise<void> {
     const { groupId, groupInstanceId = null } = this.#options
     const { memberId, generationId, lane } = this.#session
-    this.#throwUnlessOwned(offsets, options.generationId ?? generationId)
+    const identity = { groupId, groupInstanceId, memberId, generationId }
+    this.#throwUnlessOwned(offsets, options.generation ?? identity)
+    // The answer may come when this generation is over; it says nothing of the next.
+    const ending = this.#ending
     try {
-      const identity = { groupId, groupInstanceId, memberId, generationId }
       await commitOffsets(this.#cluster, identity, offsets, { ...options, lane })
     } catch (error) {
       const verdict = judgeGroupFailure(error)
       // Other refusals (metadata too long, topic not authorised) are about the commit, not about the membership.
-      if (verdict !== 'passing' && verdict !== 'fatal') this.#ending.resolve(verdict)
+      if (verdict !== 'passing' && verdict !== 'fatal') ending.resolve(verdict)
       throw error
     }
   }
@@ -391,11 +393,16 @@ export class GroupMember {
     }
   }
 
-  #throwUnlessOwned(offsets: readonly OffsetToCommit[], generationId: number): void {
+  #throwUnlessOwned(
+    offsets: readonly OffsetToCommit[],
+    { generationId, memberId }: Pick<GroupGeneration, 'generationId' | 'memberId'>,
+  ): void {
     const current = this.#session.generationId
     const owned = new Set(this.#assignment.map(keyOf))
     const foreign = offsets.find((offset) => !owned.has(keyOf(offset)))
-    if (foreign === undefined && generationId === current && current >= 0) return
+    // A group that was empty in between counts its generations anew, so the number alone does not name one.
+    const isCurrent = generationId === current && memberId === this.#session.memberId
+    if (foreign === undefined && isCurrent && current >= 0) return
     const { groupId } = this.#options
     throw new KafkaResponseError(
       'OffsetCommit',

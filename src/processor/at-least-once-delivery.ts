@@ -11,14 +11,18 @@ import { strict as assert } from 'node:assert'
 import { BatchEncoder } from '../batch/batch-encoder.ts'
 import { LEDGER_RECORD_BYTES_MAX } from '../core/limits.ts'
 import type { OutputBatch } from '../enrichment/output-batch.ts'
+import type { GroupGeneration } from '../kafka/group-member.ts'
 import type { IdempotentProducer } from '../kafka/idempotent-producer.ts'
 import { encodeLedgerBatch, LEDGER_PARTITION, LEDGER_TOPIC } from '../ledger/ledger-topic.ts'
-import { type Delivery, DeliveryFailure, type OutputOrigin, type Progress } from './delivery.ts'
+import { type Delivery, DeliveryFailure, NotInGroup, type OutputOrigin, type Progress } from './delivery.ts'
 import { PendingOutputs } from './pending-outputs.ts'
+
+/** Commits offsets in the name of a membership, and of no later one. */
+type CommitOffsets = (offsets: Progress['offsets'], generation: GroupGeneration) => Promise<void>
 
 export class AtLeastOnceDelivery implements Delivery {
   readonly #producer: IdempotentProducer
-  readonly #commitOffsets: (offsets: Progress['offsets']) => Promise<void>
+  readonly #commitOffsets: CommitOffsets
   readonly #wallMs: () => number
   readonly #pending = new PendingOutputs()
   readonly #ledger = new BatchEncoder({ bytesInitial: LEDGER_RECORD_BYTES_MAX })
@@ -27,10 +31,7 @@ export class AtLeastOnceDelivery implements Delivery {
   /** @param producer not shared with anybody; stopped with this. */
   constructor(
     producer: IdempotentProducer,
-    options: {
-      readonly commitOffsets: (offsets: Progress['offsets']) => Promise<void>
-      readonly wallMs: () => number
-    },
+    options: { readonly commitOffsets: CommitOffsets; readonly wallMs: () => number },
   ) {
     this.#producer = producer
     this.#commitOffsets = options.commitOffsets
@@ -63,7 +64,7 @@ export class AtLeastOnceDelivery implements Delivery {
     this.#pending.follow(output, origin, this.#producer.send(topic, partition, batch))
   }
 
-  async commit({ offsets, ledger }: Progress): Promise<void> {
+  async commit({ offsets, ledger, generation }: Progress): Promise<void> {
     assert(!this.#isCommitting, 'one commit at a time')
     this.#isCommitting = true
     // Taken before anything is awaited: the progress is that of the outputs added until now.
@@ -71,7 +72,8 @@ export class AtLeastOnceDelivery implements Delivery {
     try {
       await Promise.all([this.#sendLedger(ledger), ...sends])
       if (this.#pending.failure !== null) throw this.#pending.failure
-      await this.#commitOffsets(offsets)
+      if (generation === null) throw new NotInGroup()
+      await this.#commitOffsets(offsets, generation)
     } catch (error) {
       this.#pending.fail(error instanceof DeliveryFailure ? error : new DeliveryFailure(error))
       throw this.#pending.failure

@@ -50,6 +50,14 @@ export interface Delivery {
 /** Output that is made and not settled, at most, besides one batch; more is not made until there is room. */
 export const OUTPUT_BYTES_HELD_MAX = 16 * 1024 * 1024
 
+/** There is no membership to commit in. */
+export class NotInGroup extends Error {
+  constructor() {
+    super('the worker is not in the consumer group any more')
+    this.name = 'NotInGroup'
+  }
+}
+
 export class DeliveryFailure extends Error {
   /** The vault partition whose output failed; null when it was none's in particular. */
   readonly origin: OutputOrigin | null

@@ -535,7 +535,7 @@ export class Processor {
     const wallMs = this.#wallMs
     if (guarantee === 'at-least-once') {
       return new AtLeastOnceDelivery(new IdempotentProducer(cluster, limits), {
-        commitOffsets: (offsets) => this.#group.commit(offsets),
+        commitOffsets: (offsets, generation) => this.#group.commit(offsets, { generation }),
         wallMs,
       })
     }

@@ -12,7 +12,7 @@ import { LEDGER_RECORD_BYTES_MAX } from '../core/limits.ts'
 import type { OutputBatch } from '../enrichment/output-batch.ts'
 import type { TransactionalProducer } from '../kafka/transactional-producer.ts'
 import { encodeLedgerBatch, LEDGER_PARTITION, LEDGER_TOPIC } from '../ledger/ledger-topic.ts'
-import { type Delivery, DeliveryFailure, type OutputOrigin, type Progress } from './delivery.ts'
+import { type Delivery, DeliveryFailure, NotInGroup, type OutputOrigin, type Progress } from './delivery.ts'
 import { PendingOutputs } from './pending-outputs.ts'
 
 interface HeldOutput {
@@ -70,7 +70,7 @@ export class TransactionalDelivery implements Delivery {
       const booked = this.#sendLedger(ledger)
       await Promise.all([booked, ...sends])
       if (this.#pending.failure !== null) throw this.#pending.failure
-      if (generation === null) throw new Error('the worker is not in the consumer group any more')
+      if (generation === null) throw new NotInGroup()
       await this.#producer.sendOffsets(generation, offsets)
       await this.#producer.commit()
     } catch (error) {

@@ -130,7 +130,7 @@ describe('with the embedded broker', () => {
     await cluster.ensureTopic('fenced', { partitionCount: 2 })
     const one = watchedMember(cluster, { groupId: 'fencing', topics: ['fenced'] })
     await expect.poll(() => one.partitions).toHaveLength(2)
-    const { generationId } = one.member.status()
+    const generation = one.member.generation() ?? undefined
     const two = watchedMember(cluster, { groupId: 'fencing', topics: ['fenced'] })
     await expect
       .poll(() => [one.partitions.length, two.partitions.length], { timeout: 5_000 })
@@ -138,7 +138,7 @@ describe('with the embedded broker', () => {
     const refused = { code: 'GS_KAFKA_RESPONSE', kafkaErrorName: 'ILLEGAL_GENERATION' }
     const at = (name: string | undefined) => [{ topic: 'fenced', partition: Number(name?.at(-1)), offset: 3 }]
     await expect(one.member.commit(at(two.partitions[0]))).rejects.toMatchObject(refused)
-    await expect(one.member.commit(at(one.partitions[0]), { generationId })).rejects.toMatchObject(refused)
+    await expect(one.member.commit(at(one.partitions[0]), { generation })).rejects.toMatchObject(refused)
     await one.member.commit(at(one.partitions[0]))
     expect(await fetchCommittedOffsets(cluster, 'fencing', null)).toHaveLength(1)
   })
@@ -339,6 +339,34 @@ describe('with a coordinator that fails', () => {
     broker.script(offsetCommitApi, commitAnswer(KAFKA_ERROR.REBALANCE_IN_PROGRESS))
     await expect(commit()).rejects.toMatchObject({ kafkaErrorName: 'REBALANCE_IN_PROGRESS' })
     await expect.poll(() => one.calls).toEqual([`assigned ${ALL}`, `revoked ${ALL}`, `assigned ${ALL}`])
+  })
+
+  test('a commit for a generation is refused to the next member of the same generation number', async () => {
+    const { broker, cluster } = await startCoordinator()
+    const one = watchedMember(cluster, OPTIONS)
+    await expect.poll(() => one.partitions).toHaveLength(2)
+    const generation = { groupId: 'group', generationId: 1, memberId: 'before', groupInstanceId: null }
+    await expect(
+      one.member.commit([{ topic: 'orders', partition: 0, offset: 1 }], { generation }),
+    ).rejects.toMatchObject({ kafkaErrorName: 'ILLEGAL_GENERATION' })
+    expect(broker.requestsOf(offsetCommitApi)).toEqual([])
+  })
+
+  test('the late answer to a commit does not end the generation that has begun meanwhile', async () => {
+    const { broker, cluster } = await startCoordinator()
+    const one = watchedMember(cluster, OPTIONS)
+    await expect.poll(() => one.partitions).toHaveLength(2)
+    let code: number = KAFKA_ERROR.COORDINATOR_NOT_AVAILABLE
+    broker.always(offsetCommitApi, (request) => commitAnswer(code)(request))
+    const committed = one.member.commit([{ topic: 'orders', partition: 0, offset: 1 }])
+    broker.script(heartbeatApi, () => ({ errorCode: KAFKA_ERROR.REBALANCE_IN_PROGRESS }))
+    await expect.poll(() => one.calls).toEqual([`assigned ${ALL}`, `revoked ${ALL}`, `assigned ${ALL}`])
+
+    code = KAFKA_ERROR.ILLEGAL_GENERATION
+
+    await expect(committed).rejects.toMatchObject({ kafkaErrorName: 'ILLEGAL_GENERATION' })
+    expect(one.calls).toHaveLength(3)
+    expect(one.member.status().state).toBe('stable')
   })
 
   test('a generation is told while the member owns its partitions: until they are given back, and not after a loss', async () => {

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { GUARANTEES } from '../../src/processor/delivery.ts'
 import type { Processor } from '../../src/processor/processor.ts'
 import { leaveGroupApi } from '../../src/wire/13-leave-group.ts'
+import { syncGroupApi } from '../../src/wire/14-sync-group.ts'
 import { endTxnApi } from '../../src/wire/26-end-txn.ts'
 import { eventually } from '../support/eventually.ts'
 import { ENRICHED, GROUP_ID, numbered, ProcessorWorld, VAULT } from './support.ts'
@@ -47,6 +48,30 @@ describe.each(GUARANTEES)('a rebalance, %s', (guarantee) => {
 
     await eventually('all are committed', async () => (await world.committed()) === 20, { withinMs: 20_000 })
     await eventually('every event can be read', async () => new Set(await world.bodies()).size === 20)
+  }, 40_000)
+})
+
+describe('a rebalance, at least once', () => {
+  it('commits no work in a later membership than the one in which it was done', async () => {
+    world.guarantee = 'at-least-once'
+    await world.cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    await world.cluster.ensureTopic(ENRICHED, { partitionCount: 2 })
+    const { processor, hold } = await world.startProcessor()
+    await eventually('it has its partitions', () => processor.status().partitions.length === 2)
+    const entries = hold(syncGroupApi)
+    world.syncs.close()
+    await world.produce(VAULT, numbered(20))
+    await eventually('a commit waits for its output', () => world.syncs.heldCount > 0)
+
+    await rebalance()
+    await eventually('it has joined again', () => entries.heldCount === 1)
+    entries.release()
+    await eventually('it is in the next membership', () => processor.status().isMember)
+    world.syncs.release()
+
+    await eventually('all are committed', async () => (await world.committed()) === 20, { withinMs: 20_000 })
+    // Another member may have had the partition meanwhile, and have come further: so the work is done again.
+    expect(await world.bodies()).toHaveLength(40)
   }, 40_000)
 })
 
