@@ -6,6 +6,8 @@ import type { TopologyDeclaration } from '../topology/declaration.ts'
 import type { StreamTopicTemplates } from '../vault/stream-topics.ts'
 import { enrichedTopicOf, passthroughTopicOf, streamOf } from '../vault/stream-topics.ts'
 
+const OUTPUT_CONFIGS = { 'max.message.bytes': String(DERIVED_BATCH_BYTES_MAX) } as const
+
 export class SourceTopics {
   readonly #templates: StreamTopicTemplates
   /** Null: all. */
@@ -37,24 +39,32 @@ export class SourceTopics {
     return passthroughTopicOf(stream, this.#templates)
   }
 
-  /** Creates the topic that a vault topic's batches are forwarded to, with as many partitions as it has itself. */
+  /** Makes sure of the topic that a vault topic's batches are forwarded to, with as many partitions as it has itself. */
   async ensurePassthrough(cluster: KafkaCluster, vaultTopic: string): Promise<void> {
     const stream = this.streamOf(vaultTopic)
     if (stream === null) return
-    const partitionCount = (await cluster.partitionCount(vaultTopic)) ?? 1
-    const configs = { 'max.message.bytes': String(DERIVED_BATCH_BYTES_MAX) }
-    await cluster.ensureTopic(this.passthroughTopicOf(stream), { partitionCount, configs })
+    await this.#ensure(cluster, vaultTopic, this.passthroughTopicOf(stream))
   }
 
-  /** Creates the output topics of a vault topic where they are missing: as many enriched partitions as it has itself. */
+  /** Makes sure of the output topics of a vault topic: as many enriched partitions as it has itself. */
   async ensureOutputs(cluster: KafkaCluster, vaultTopic: string): Promise<void> {
     const stream = this.streamOf(vaultTopic)
     if (stream === null) return
-    const configs = { 'max.message.bytes': String(DERIVED_BATCH_BYTES_MAX) }
-    const partitionCount = (await cluster.partitionCount(vaultTopic)) ?? 1
     await Promise.all([
-      cluster.ensureTopic(this.enrichedTopicOf(stream), { partitionCount, configs }),
-      cluster.ensureTopic(this.deadLetterTopic, { partitionCount: 1, configs }),
+      this.#ensure(cluster, vaultTopic, this.enrichedTopicOf(stream)),
+      cluster.ensureTopic(this.deadLetterTopic, { partitionCount: 1, configs: OUTPUT_CONFIGS }),
     ])
+  }
+
+  /** An event goes to the partition of its record, so an output topic follows its vault topic when that one grows. */
+  async #ensure(cluster: KafkaCluster, vaultTopic: string, output: string): Promise<void> {
+    // Asked for anew: what is known may be from before the vault topic grew.
+    const { topics } = await cluster.refreshMetadata([vaultTopic])
+    const partitionCount = topics.get(vaultTopic)?.partitions.length ?? 1
+    await cluster.ensureTopic(output, {
+      partitionCount,
+      partitionCountMin: partitionCount,
+      configs: OUTPUT_CONFIGS,
+    })
   }
 }

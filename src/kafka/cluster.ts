@@ -19,6 +19,7 @@ import type { Diagnostics } from '../telemetry/diagnostics.ts'
 import { metadataApi } from '../wire/03-metadata.ts'
 import { findCoordinatorApi } from '../wire/10-find-coordinator.ts'
 import { createTopicsApi } from '../wire/19-create-topics.ts'
+import { createPartitionsApi } from '../wire/37-create-partitions.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../wire/api.ts'
 import { KAFKA_ERROR } from '../wire/error-codes.ts'
 import type { BackoffOptions } from './backoff.ts'
@@ -195,10 +196,13 @@ export class KafkaCluster {
       .map((topic) => ({ name: topic.name, partitionCount: topic.partitions.length }))
   }
 
-  /** Creates the topic if it is missing; resolves with its partition count once every partition has a leader. */
+  /** Creates the topic if it is missing, and adds partitions where it has too few; resolves with its partition count once every partition has a leader. */
   ensureTopic(topic: string, options: EnsureTopicOptions = {}): Promise<number> {
     const running = this.#ensuring.get(topic)
-    if (running !== undefined) return running
+    if (running !== undefined) {
+      const { partitionCountMin = 1 } = options
+      return running.then((count) => (count < partitionCountMin ? this.ensureTopic(topic, options) : count))
+    }
     const deadlineMs = options.deadlineMs ?? this.options.requestMsMax
     const ensuring = ensureTopic(this, topic, { ...options, deadlineMs }).finally(() =>
       this.#ensuring.delete(topic),
@@ -210,6 +214,13 @@ export class KafkaCluster {
   /** One CreateTopics request to the controller; the error code of each topic is in the answer. */
   createTopics(value: RequestInputOf<typeof createTopicsApi>): Promise<ResponseOf<typeof createTopicsApi>> {
     return this.request(createTopicsApi, value, 'controller')
+  }
+
+  /** One CreatePartitions request to the controller; the error code of each topic is in the answer. */
+  createPartitions(
+    value: RequestInputOf<typeof createPartitionsApi>,
+  ): Promise<ResponseOf<typeof createPartitionsApi>> {
+    return this.request(createPartitionsApi, value, 'controller')
   }
 
   /** A name for connections of one's own; give it back with `closeLane`. */

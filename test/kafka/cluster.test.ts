@@ -5,6 +5,7 @@ import { findCoordinatorApi } from '../../src/wire/10-find-coordinator.ts'
 import { heartbeatApi } from '../../src/wire/12-heartbeat.ts'
 import { apiVersionsApi } from '../../src/wire/18-api-versions.ts'
 import { createTopicsApi } from '../../src/wire/19-create-topics.ts'
+import { createPartitionsApi } from '../../src/wire/37-create-partitions.ts'
 import { KAFKA_ERROR } from '../../src/wire/error-codes.ts'
 import { freePort } from '../support/free-port.ts'
 import type { FakeBrokerOptions } from './fake-broker.ts'
@@ -259,6 +260,51 @@ test('creating a topic waits until every partition has a leader', async () => {
   expect(isReady).toBe(false)
   broker.leaders.delete('new-1')
   await ensuring
+})
+
+test('a topic that somebody else has just given enough partitions has enough', async () => {
+  const broker = await startFake({ topics: { grown: 1 } })
+  broker.always(createPartitionsApi, ({ value }) => {
+    for (const { name, count } of value.topics) broker.topics.set(name, count)
+    return { results: value.topics.map(({ name }) => ({ name, errorCode: KAFKA_ERROR.INVALID_PARTITIONS })) }
+  })
+  const cluster = clusterOf([broker.address])
+  await cluster.connect()
+  expect(await cluster.ensureTopic('grown', { partitionCountMin: 3 })).toBe(3)
+})
+
+test('of two at once who want a topic, the one who needs more partitions gets them', async () => {
+  const broker = await startFake({ topics: {} })
+  broker.always(createTopicsApi, ({ value }) => {
+    for (const { name, numPartitions } of value.topics) broker.topics.set(name, numPartitions)
+    return { topics: value.topics.map(({ name }) => ({ name })) }
+  })
+  broker.always(createPartitionsApi, ({ value }) => {
+    for (const { name, count } of value.topics) broker.topics.set(name, count)
+    return { results: value.topics.map(({ name }) => ({ name })) }
+  })
+  const cluster = clusterOf([broker.address])
+  await cluster.connect()
+  const counts = [1, 3, 2].map((count) =>
+    cluster.ensureTopic('shared', { partitionCount: count, partitionCountMin: count }),
+  )
+  expect(await Promise.all(counts)).toEqual([1, 3, 3])
+})
+
+test('a refusal to add partitions is told with the reason', async () => {
+  const broker = await startFake({ topics: { grown: 1 } })
+  broker.always(createPartitionsApi, ({ value }) => ({
+    results: value.topics.map(({ name }) => ({
+      name,
+      errorCode: KAFKA_ERROR.POLICY_VIOLATION,
+      errorMessage: 'enough',
+    })),
+  }))
+  const cluster = clusterOf([broker.address])
+  await expect(cluster.ensureTopic('grown', { partitionCountMin: 3 })).rejects.toMatchObject({
+    kafkaErrorName: 'POLICY_VIOLATION',
+    brokerMessage: 'enough',
+  })
 })
 
 test('a refusal to create a topic is told with the reason', async () => {

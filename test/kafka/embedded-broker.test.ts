@@ -38,6 +38,17 @@ test('batches come back as they were sent, in order, from every partition', asyn
   await Promise.all([fetcher.stop(), producer.stop()])
 })
 
+test('a topic that has too few partitions is given more, and never fewer', async () => {
+  const { cluster } = await start()
+  await cluster.ensureTopic('grown', { partitionCount: 1 })
+  expect(await cluster.ensureTopic('grown', { partitionCount: 2 })).toBe(1)
+  expect(await cluster.ensureTopic('grown', { partitionCountMin: 3 })).toBe(3)
+  expect(await cluster.ensureTopic('grown', { partitionCountMin: 2 })).toBe(3)
+  const producer = new Producer(cluster)
+  expect((await producer.send('grown', 2, batchOf('in the last'))).baseOffset).toBe(0)
+  await producer.stop()
+})
+
 test('a fetch that waits hears of a new record at once, not at the end of its wait', async () => {
   const { cluster } = await start()
   await cluster.ensureTopic('awaited', { partitionCount: 1 })

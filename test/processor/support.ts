@@ -22,6 +22,7 @@ import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { compileTopology } from '../../src/topology/compile.ts'
 import { parseTopology } from '../../src/topology/parse-topology.ts'
 import { DEFAULT_STREAM_TOPICS } from '../../src/vault/stream-topics.ts'
+import { createPartitionsApi } from '../../src/wire/37-create-partitions.ts'
 import { incrementalAlterConfigsApi } from '../../src/wire/44-incremental-alter-configs.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../src/wire/api.ts'
 import type { TestBroker } from '../support/broker.ts'
@@ -191,6 +192,21 @@ export class ProcessorWorld {
     const producer = new Producer(this.cluster)
     await producer.send(topic, partition, Buffer.from(encoder.finish()))
     await producer.stop()
+  }
+
+  async partitionCount(topic: string): Promise<number> {
+    const { topics } = await this.cluster.refreshMetadata([topic])
+    return topics.get(topic)?.partitions.length ?? 0
+  }
+
+  async growTopic(name: string, count: number): Promise<void> {
+    const topics = [{ name, count, assignments: null }]
+    await this.cluster.request(
+      createPartitionsApi,
+      { topics, timeoutMs: 5_000, validateOnly: false },
+      'controller',
+    )
+    await this.cluster.refreshMetadata([name])
   }
 
   async setMessageBytesMax(topic: string, bytes: number): Promise<void> {
