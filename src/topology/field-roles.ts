@@ -21,7 +21,7 @@ export const ROLE = {
   pid: 8,
   thread: 9,
   logger: 10,
-  /** An object that holds the ids: ECS's `trace`, Datadog's `dd`. */
+  /** An object that holds the ids: ECS's `trace`, Datadog's `dd`, log4j2's `contextMap`; Google's `trace` is the id itself. */
   traceGroup: 11,
 } as const
 export type Role = (typeof ROLE)[keyof typeof ROLE]
@@ -37,11 +37,14 @@ const NAMES: Readonly<Record<keyof typeof ROLE, readonly string[]>> = {
     'body',
     '@message',
     '@m',
+    '@mt',
     'Message',
     'Body',
     'MESSAGE',
     'short_message',
     'textPayload',
+    'RenderedMessage',
+    'MessageTemplate',
   ],
   time: [
     '@timestamp',
@@ -61,6 +64,7 @@ const NAMES: Readonly<Record<keyof typeof ROLE, readonly string[]>> = {
     'asctime',
     'eventTime',
     'event_time',
+    'EventTime',
     'eventTimestamp',
     'event_timestamp',
     'logTime',
@@ -68,6 +72,7 @@ const NAMES: Readonly<Record<keyof typeof ROLE, readonly string[]>> = {
     'logtime',
     'time_iso8601',
     'time_local',
+    'requestReceivedTimestamp',
     'start_time',
     'StartUTC',
     'Time',
@@ -83,12 +88,13 @@ const NAMES: Readonly<Record<keyof typeof ROLE, readonly string[]>> = {
     'severityText',
     'severity_text',
     'SeverityText',
-    'level',
-    'severity',
-    'log.level',
+    // The word, where a line has the number as well: Monolog's and Google's 400 are not the same.
     'levelname',
     'level_name',
     'levelName',
+    'level',
+    'severity',
+    'log.level',
     'lvl',
     'loglevel',
     'logLevel',
@@ -120,6 +126,7 @@ const NAMES: Readonly<Record<keyof typeof ROLE, readonly string[]>> = {
     'x-b3-traceid',
     'X-B3-TraceId',
     'dd.trace_id',
+    '@tr',
     'xray_trace_id',
     'logging.googleapis.com/trace',
   ],
@@ -135,6 +142,7 @@ const NAMES: Readonly<Record<keyof typeof ROLE, readonly string[]>> = {
     'x-b3-spanid',
     'X-B3-SpanId',
     'dd.span_id',
+    '@sp',
     'logging.googleapis.com/spanId',
   ],
   host: ['host.name', 'hostname', 'host_name', 'hostName', 'HOSTNAME', '_HOSTNAME'],
@@ -150,7 +158,26 @@ const NAMES: Readonly<Record<keyof typeof ROLE, readonly string[]>> = {
     'LoggerName',
     'SourceContext',
   ],
-  traceGroup: ['trace', 'dd'],
+  traceGroup: [
+    'trace',
+    'dd',
+    'otel',
+    'mdc',
+    'MDC',
+    'contextMap',
+    'trace_context',
+    'traceContext',
+    'spanContext',
+    'span_context',
+    'context',
+    'span',
+    'attributes',
+    'fields',
+    'extra',
+    'labels',
+    'Properties',
+    'jsonPayload',
+  ],
 }
 
 const RANK_BITS = 6
@@ -223,7 +250,7 @@ function isNameAt(bytes: Uint8Array, at: number, end: number, name: string): boo
 }
 
 /** Names that mean a time or a level only when their value looks like one; a bare number under them says nothing. */
-const WEAK_NAMES: ReadonlySet<string> = new Set(['t', 'date', 'epoch', 's', 'at', 'priority'])
+const WEAK_NAMES: ReadonlySet<string> = new Set(['t', 's', 'at', 'priority'])
 
 /** True for a name that needs its value to prove the role. */
 export function isWeakName(name: string): boolean {

@@ -14,6 +14,10 @@ export interface LevelOfField {
 /** OpenTelemetry's own number, when a line has it in place of a word. */
 const NUMBER_NAMES: ReadonlySet<string> = new Set(['severityNumber', 'severity_number', 'SeverityNumber'])
 
+/** What a terminal takes for a colour: winston writes `\u001b[32minfo\u001b[39m`. */
+const COLOURS = /\u001b\[[\d;]*m/g
+const ESCAPE = 0x1b
+
 /** Null when the value says nothing of a level. `countsAsSyslog`: the line's format counts levels from 0 to 7. */
 export function levelOfField(key: string, text: string, countsAsSyslog: boolean): LevelOfField | null {
   if (text === '') return null
@@ -21,9 +25,12 @@ export function levelOfField(key: string, text: string, countsAsSyslog: boolean)
     const number = Number(text)
     return Number.isInteger(number) && number >= 1 && number <= 24 ? { text: null, number } : null
   }
-  const severity = severityOf(text, schemeOf(key, text, countsAsSyslog))
+  const level = text.charCodeAt(0) === ESCAPE ? text.replace(COLOURS, '') : text
+  // Serilog's Verbose lies below Debug; elsewhere it lies above.
+  const isSerilogVerbose = key === '@l' && level === 'Verbose'
+  const severity = isSerilogVerbose ? 1 : severityOf(level, schemeOf(key, level, countsAsSyslog))
   if (severity === 0 && isWeakName(key)) return null
-  return { text, number: severity > 0 ? severity : null }
+  return { text: level, number: severity > 0 ? severity : null }
 }
 
 /** Digits are pino's tens, except where the format is known to carry syslog's: journald and GELF. */

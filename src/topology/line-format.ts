@@ -46,8 +46,7 @@ const scratch = new FoundTime()
 /** The format of a whole line, or of a line inside a CRI or Docker wrapping. */
 export function detectFormat(text: string, contentType: string | null): LineFormat {
   const first = text.charCodeAt(0)
-  if (first === OPEN_BRACE)
-    return text.startsWith('{"log":"') && text.includes('"stream":"std') ? 'docker' : 'json'
+  if (first === OPEN_BRACE) return isDocker(text) ? 'docker' : 'json'
   if (first === OPEN_BRACKET) return detectBracket(text, contentType)
   if (first === LESS_THAN) return priEnd(text) > 0 ? 'syslog' : 'text'
   if (first === SPACE || first === TAB) return text.trimStart().startsWith('{') ? 'json' : 'text'
@@ -61,6 +60,17 @@ export function detectFormat(text: string, contentType: string | null): LineForm
   if (monthAt(text, 0) > 0 && isRfc3164At(text, 0)) return 'syslog'
   if (clfBracketAt(text) > 0) return 'access-log'
   return startsWithPair(text) && !isAuditRecord(text) ? 'logfmt' : 'text'
+}
+
+/** How Docker's lines may start: its own order, and what forwarders make of it. */
+export const DOCKER_STARTS: readonly string[] = ['{"log":"', '{"log": "', '{"stream":"std', '{"stream": "std']
+
+/** {"log":…,"stream":"stdout",…}; whether it has a time as well is for the container stage to see. */
+function isDocker(text: string): boolean {
+  const third = text.charCodeAt(2)
+  if ((third !== 0x6c && third !== 0x73) || !DOCKER_STARTS.some((start) => text.startsWith(start)))
+    return false
+  return /"stream": ?"std(?:out|err)"/.test(text) && /"log": ?"/.test(text)
 }
 
 /** The format of a syslog message: only what cannot be mistaken, since most messages are plain text. */

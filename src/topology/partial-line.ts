@@ -11,6 +11,7 @@ import type { EventWriter, LevelBytes } from './event-writer.ts'
 import { isWeakName, knownName } from './field-roles.ts'
 import { levelOfField } from './level-field.ts'
 import { LineEscaper } from './line-escaper.ts'
+import { DOCKER_STARTS } from './line-format.ts'
 import type { GlancedField } from './line-glance.ts'
 import { CLF_BYTES, clfTimeAt, JsonGlance, levelTextOf, timeTextOf } from './line-glance.ts'
 import { formatStage } from './stages/format.ts'
@@ -33,7 +34,7 @@ const QUOTE = 0x22
 const OPEN_BRACE = 0x7b
 /** Longest level that is read here. */
 const LEVEL_BYTES_MAX = 64
-const DOCKER_START = Buffer.from('{"log":"')
+const DOCKER_START_BYTES = DOCKER_STARTS.map((start) => Buffer.from(start))
 
 export const DECLINED = -1
 
@@ -88,7 +89,7 @@ export class PartialLine {
     const isJson = bytes[start] === OPEN_BRACE
     const clfAt = isJson ? -1 : clfTimeAt(bytes, start, end)
     // A container's wrapping has the time of the line in it, at full density.
-    if (isJson ? startsWith(bytes, start, DOCKER_START) : clfAt < 0) return DECLINED
+    if (isJson ? isDockerAt(bytes, start) : clfAt < 0) return DECLINED
 
     const writer = this.#writer
     writer.reserveLine(end - start)
@@ -203,6 +204,14 @@ export class PartialLine {
     const found = text === null ? null : levelOfField(knownName(field.known), text, countsAsSyslog)
     return this.#writer.levelOf(found?.text ?? null, found?.number ?? null)
   }
+}
+
+function isDockerAt(bytes: Buffer, at: number): boolean {
+  // The first letter tells most lines apart.
+  const letter = bytes[at + 2]
+  if (letter !== 0x6c && letter !== 0x73) return false
+  for (const start of DOCKER_START_BYTES) if (startsWith(bytes, at, start)) return true
+  return false
 }
 
 function startsWith(bytes: Buffer, at: number, start: Buffer): boolean {

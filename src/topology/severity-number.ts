@@ -94,11 +94,16 @@ const TENS = new Map([
   ['50', 17],
   ['60', 21],
 ])
-/** Android's and klog's letters; an E is an error in both, and F is fatal in both. */
+/** Android's, klog's and MongoDB's letters; an E is an error in all of them, and F is fatal. */
 const LETTERS: ReadonlyMap<string, number> = new Map([
   ['V', 1],
   ['T', 1],
   ['D', 5],
+  ['D1', 5],
+  ['D2', 5],
+  ['D3', 5],
+  ['D4', 5],
+  ['D5', 5],
   ['I', 9],
   ['N', 10],
   ['W', 13],
@@ -116,9 +121,17 @@ export function severityOfWord(word: string): number {
   if (word.length > WORD_CHARS_MAX || word.length < 3) return 0
   const known = knownSpellings.get(word)
   if (known !== undefined) return known
-  const severity = WORDS.get(word.toUpperCase()) ?? 0
+  const severity = WORDS.get(word.toUpperCase()) ?? severityWithOffset(word)
   if (knownSpellings.size < SPELLINGS_MAX) knownSpellings.set(word, severity)
   return severity
+}
+
+/** Go's log/slog between and beyond its four levels: `INFO+2`, `DEBUG-4`. Its numbers are OpenTelemetry's less nine. */
+function severityWithOffset(word: string): number {
+  const match = /^(DEBUG|INFO|WARN|ERROR)([+-]\d{1,2})$/.exec(word)
+  if (match === null) return 0
+  const severity = (WORDS.get(match[1] as string) as number) + Number(match[2])
+  return severity >= 1 && severity <= 24 ? severity : 0
 }
 
 /** The severity number of a one-letter level (klog, Android, MongoDB), 0 when it is none. */
@@ -137,6 +150,6 @@ export function severityOf(text: string, scheme: SeverityScheme): number {
     case 'tens':
       return TENS.get(text) ?? 0
     default:
-      return text.length === 1 ? severityOfLetter(text) : severityOfWord(text)
+      return text.length <= 2 ? severityOfLetter(text) : severityOfWord(text)
   }
 }

@@ -4,12 +4,15 @@
  * own stages.
  */
 
+import { isUtf8 } from 'node:buffer'
 import type { EventDraft } from './event-draft.ts'
 import type { Role } from './field-roles.ts'
 import { ROLE } from './field-roles.ts'
-import { isObject, ownString } from './json-value.ts'
+import { isObject, ownMember, ownString } from './json-value.ts'
 
-/** Call after the last `addField`. Without a message the body is null: every field is an attribute, none is copied. */
+const INFORMATIONAL = 9
+
+/** Call after the last `addField`. Without a message the body is null, and every field is an attribute. */
 export function placeFields(draft: EventDraft): void {
   const { foundFields, attributes, resource } = draft
   const message = foundFields.valueOf(ROLE.message)
@@ -19,8 +22,15 @@ export function placeFields(draft: EventDraft): void {
     if (foundFields.keyOf(ROLE.message) === 'short_message') draft.severityScheme = 'syslog'
     foundFields.take(ROLE.message)
   } else {
-    draft.body = null
+    draft.body = readBytes(draft) ?? readPayload(draft)
   }
+  // Compact log events of Serilog are informational where they say no level.
+  if (
+    foundFields.keyOf(ROLE.time) === '@t' &&
+    foundFields.keyOf(ROLE.level) === '' &&
+    draft.severityText === null
+  )
+    draft.severityNumber = INFORMATIONAL
   const host = foundFields.valueOf(ROLE.host)
   if (typeof host === 'string') {
     resource.setIfAbsent('host.name', host)
@@ -41,6 +51,37 @@ export function placeFields(draft: EventDraft): void {
   }
   placeText(draft, ROLE.thread, 'thread.name')
   placeText(draft, ROLE.logger, 'otel.scope.name')
+}
+
+/** journald exports a message that has control characters, or is no text at all, as the numbers of its bytes. */
+function readBytes({ foundFields }: EventDraft): string | null {
+  const value = foundFields.valueOf(ROLE.message)
+  if (foundFields.keyOf(ROLE.message) !== 'MESSAGE' || !Array.isArray(value)) return null
+  if (!value.every((byte) => Number.isInteger(byte) && byte >= 0 && byte <= 255)) return null
+  const bytes = Buffer.from(value as number[])
+  if (!isUtf8(bytes)) return null
+  foundFields.take(ROLE.message)
+  return bytes.toString()
+}
+
+/** Maps that hold what the program said: Google Cloud's, Rust tracing's, loguru's. */
+const PAYLOADS = ['jsonPayload', 'fields', 'record']
+
+/** The message inside a payload, null for none; its time and level count where the line has none of its own. The map stays. */
+function readPayload({ attributes, foundFields }: EventDraft): string | null {
+  for (const name of PAYLOADS) {
+    const payload = attributes.get(name)
+    const message = isObject(payload)
+      ? (ownString(payload, 'message') ?? ownString(payload, 'msg'))
+      : undefined
+    if (!isObject(payload) || message === undefined) continue
+    const time = ownMember(payload, 'time')
+    const level = ownMember(payload, 'level')
+    if (time !== undefined && foundFields.keyOf(ROLE.time) === '') foundFields.note('time', time)
+    if (level !== undefined && foundFields.keyOf(ROLE.level) === '') foundFields.note('level', level)
+    return message
+  }
+  return null
 }
 
 function placeText(draft: EventDraft, role: Role, name: string): void {

@@ -13,11 +13,13 @@ function isHexId(text: string): boolean {
 
 /**
  * A trace id as 32 digits, null for what is none. Understood: 32 or 16 hexadecimal digits (a 64-bit id is padded on
- * the left), a UUID, AWS X-Ray's `1-5759e988-bd862e3fe1be46a994272793`, and Google's `projects/p/traces/<id>`.
+ * the left), a UUID, AWS X-Ray's `1-5759e988-bd862e3fe1be46a994272793`, Google's `projects/p/traces/<id>`, and a
+ * leading `0x`.
  */
 export function traceIdOf(text: string): string | null {
   if (text.length > 256) return null
-  const bare = text.slice(text.lastIndexOf('/') + 1)
+  const last = text.slice(text.lastIndexOf('/') + 1)
+  const bare = last.startsWith('0x') ? last.slice(2) : last
   const hex = bare.includes('-')
     ? bare.replace(/^(?:Root=)?1-(?=[0-9a-fA-F]{8}-[0-9a-fA-F]{24}$)/, '').replaceAll('-', '')
     : bare
@@ -25,9 +27,10 @@ export function traceIdOf(text: string): string | null {
   return hex.toLowerCase().padStart(TRACE_ID_DIGITS, '0')
 }
 
-/** A span id as 16 digits, null for what is none. */
+/** A span id as 16 digits, with or without a leading `0x`; null for what is none. */
 export function spanIdOf(text: string): string | null {
-  return text.length === SPAN_ID_DIGITS && isHexId(text) ? text.toLowerCase() : null
+  const hex = text.startsWith('0x') ? text.slice(2) : text
+  return hex.length === SPAN_ID_DIGITS && isHexId(hex) ? hex.toLowerCase() : null
 }
 
 /** A Datadog id, an unsigned 64-bit decimal, as 16 hexadecimal digits; null for what is none. */

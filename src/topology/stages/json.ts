@@ -47,11 +47,17 @@ function takeParsed(draft: EventDraft, parsed: JsonObject | readonly JsonValue[]
   const object = value as JsonObject
   draft.attributes.adopt(object)
   placeFields(draft)
-  // ECS nests it: {"log":{"level":"info"}}. The map stays an attribute, the level is read from it.
   const log = ownMember(object, 'log')
-  const level = isObject(log) ? ownString(log, 'level') : undefined
-  if (level !== undefined) draft.foundLevel(level, 'word')
+  if (isObject(log)) placeLogMap(draft, log)
   return true
+}
+
+/** ECS nests it: {"log":{"level":"info","logger":"a.b.C"}}. The map stays an attribute, the two are read from it. */
+function placeLogMap(draft: EventDraft, log: JsonObject): void {
+  const level = ownString(log, 'level')
+  if (level !== undefined) draft.foundLevel(level, 'word')
+  const logger = ownString(log, 'logger')
+  if (logger !== undefined) draft.attributes.setIfAbsent('otel.scope.name', logger)
 }
 
 /** Parses once more, keeping the digits, and notes the exact values. */

@@ -8,7 +8,8 @@
 import { z } from 'zod'
 import type { EventDraft } from '../event-draft.ts'
 import { ROLE } from '../field-roles.ts'
-import type { JsonValue } from '../json-value.ts'
+import type { JsonObject, JsonValue } from '../json-value.ts'
+import { isObject, ownString } from '../json-value.ts'
 import { levelOfField } from '../level-field.ts'
 import { severityOf, severityOfWord } from '../severity-number.ts'
 import { defineStage } from '../stage.ts'
@@ -33,8 +34,19 @@ function readPair(draft: EventDraft): void {
   if (typeof level === 'string' && severityOfWord(level) > 0) draft.foundLevel(level, 'word')
 }
 
+/** log4j2's and loguru's {"name":"WARN",…}, logback's {"levelStr":"WARN",…}. The map stays an attribute. */
+function readLevelObject(draft: EventDraft, level: JsonObject): boolean {
+  const name = ownString(level, 'name') ?? ownString(level, 'levelStr')
+  const severity = name === undefined ? 0 : severityOfWord(name)
+  if (name === undefined || severity === 0) return false
+  draft.severityText = name
+  draft.severityNumber = severity
+  return true
+}
+
 /** True when the field is a level. */
 function takeField(draft: EventDraft, value: JsonValue): boolean {
+  if (isObject(value)) return readLevelObject(draft, value)
   if (typeof value !== 'string' && typeof value !== 'number') return false
   const { foundFields } = draft
   const text = typeof value === 'string' ? value : `${value}`

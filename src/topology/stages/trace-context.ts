@@ -67,18 +67,46 @@ function digitsOf(value: JsonValue): string {
   return typeof value === 'number' ? `${value}` : (rawNumberText(value) ?? '')
 }
 
-/** {"trace":{"id"},"span":{"id"}} (ECS) and {"dd":{"trace_id","span_id"}}. The maps stay attributes. */
+/** Names of the ids within a map. */
+const TRACE_MEMBERS = ['trace_id', 'traceId', 'trace.id', 'traceID', 'TraceId']
+const SPAN_MEMBERS = ['span_id', 'spanId', 'span.id', 'spanID', 'SpanId']
+
+/**
+ * Google's `trace`, which is the id, or a map that holds the ids: {"trace":{"id"},"span":{"id"}} (ECS),
+ * {"dd":{"trace_id","span_id"}}, log4j2's `contextMap`, logback's `mdc`. The maps stay attributes.
+ */
 function readGroup(draft: EventDraft): void {
-  const group = draft.foundFields.valueOf(ROLE.traceGroup)
+  const { foundFields } = draft
+  const group = foundFields.valueOf(ROLE.traceGroup)
+  const key = foundFields.keyOf(ROLE.traceGroup)
+  if (typeof group === 'string' && key === 'trace') {
+    draft.traceId = traceIdOf(group)
+    if (draft.traceId !== null) foundFields.take(ROLE.traceGroup)
+  }
   if (!isObject(group)) return
-  if (draft.foundFields.keyOf(ROLE.traceGroup) === 'dd') {
+  if (key === 'dd') {
     draft.traceId = datadogTraceId(memberText(group, 'trace_id'))
     if (draft.traceId !== null) draft.spanId ??= decimalIdToHex(memberText(group, 'span_id'))
     return
   }
-  draft.traceId = traceIdOf(memberText(group, 'id'))
+  draft.traceId =
+    traceIdOf(key === 'trace' ? memberText(group, 'id') : '') ?? idAmong(group, TRACE_MEMBERS, traceIdOf)
+  if (draft.traceId === null) return
   const span = draft.attributes.get('span')
-  if (draft.traceId !== null && isObject(span)) draft.spanId ??= spanIdOf(memberText(span, 'id'))
+  draft.spanId ??=
+    idAmong(group, SPAN_MEMBERS, spanIdOf) ?? (isObject(span) ? spanIdOf(memberText(span, 'id')) : null)
+}
+
+function idAmong(
+  group: JsonObject,
+  names: readonly string[],
+  idOf: (text: string) => string | null,
+): string | null {
+  for (const name of names) {
+    const id = idOf(memberText(group, name))
+    if (id !== null) return id
+  }
+  return null
 }
 
 function memberText(object: JsonObject, key: string): string {

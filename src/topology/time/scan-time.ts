@@ -509,8 +509,8 @@ export function scanAnyDate(text: string, at: number, found: FoundTime): number 
 }
 
 /**
- * Seconds, milliseconds, microseconds or nanoseconds since the epoch, told by the number of digits (10, 13, 16, 19),
- * seconds with an optional fraction. Reads from 2001 to 2286, where that rule is unmistakable.
+ * Seconds, milliseconds, microseconds or nanoseconds since the epoch, told by the number of digits (10, 13, 16, 19), with an
+ * optional fraction. Reads from 2001 to 2286, where that rule is unmistakable.
  */
 export function scanEpoch(text: string, at: number, found: FoundTime): number {
   const count = countDigits(text, at, 20)
@@ -518,12 +518,8 @@ export function scanEpoch(text: string, at: number, found: FoundTime): number {
   if ((count !== 10 && count !== 13 && count !== 16 && count !== 19) || text.charCodeAt(at) === ZERO)
     return NO_TIME
   const seconds = digits(text, at, 10)
-  if (count > 10) {
-    if (!isBoundary(text, end)) return NO_TIME
-    return found.setEpoch(seconds, text.slice(at + 10, end)) ? end : NO_TIME
-  }
-  const fractionDigits = text.charCodeAt(end) === DOT ? countDigits(text, end + 1, 32) : 0
-  const fraction = text.slice(end + 1, end + 1 + Math.min(fractionDigits, FRACTION_DIGITS_MAX))
-  const after = fractionDigits > 0 ? end + 1 + fractionDigits : end
+  const decimals = text.charCodeAt(end) === DOT ? countDigits(text, end + 1, 32) : 0
+  const after = decimals > 0 ? end + 1 + decimals : end
+  const fraction = (text.slice(at + 10, end) + text.slice(end + 1, after)).slice(0, FRACTION_DIGITS_MAX)
   return isBoundary(text, after) && found.setEpoch(seconds, fraction) ? after : NO_TIME
 }
