@@ -50,7 +50,7 @@ export function readAudit(draft: EventDraft): boolean {
   if (timeEnd === NO_TIME) timeEnd = scanAnyDate(text, timeAt, time)
   const serial = timeEnd === NO_TIME ? null : SERIAL.exec(text.slice(timeEnd, timeEnd + 32))
   if (serial === null) return false
-  if (!draft.hasTime()) draft.foundTime.copyFrom(time)
+  draft.keepTime(time)
   if (head[1] !== undefined) draft.resource.setIfAbsent('host.name', head[1])
   draft.attributes.setIfAbsent('type', head[2] as string)
   placeFields(draft, text.slice(timeEnd + serial[0].length))

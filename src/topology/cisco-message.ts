@@ -51,7 +51,7 @@ export function readCisco(draft: EventDraft): boolean {
   const time = new FoundTime()
   const messageAt = readCiscoHead(draft, time, 0)
   if (messageAt < 0) return false
-  if (!draft.hasTime()) draft.foundTime.copyFrom(time)
+  draft.keepTime(time)
   draft.body = draft.rest.slice(messageAt)
   return true
 }

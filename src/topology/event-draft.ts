@@ -78,6 +78,11 @@ export class EventDraft {
     return this.foundTime.kind !== 'none'
   }
 
+  /** Records a time, unless an outer layer of the line had one already. */
+  keepTime(time: FoundTime): void {
+    if (this.foundTime.kind === 'none') this.foundTime.copyFrom(time)
+  }
+
   /** Records a level as it stands in the line, unless an outer layer of the line had one already. */
   foundLevel(text: string, scheme: SeverityScheme): void {
     if (this.severityText !== null) return

@@ -5,8 +5,10 @@
  */
 
 import { isAuditRecord } from './audit-record.ts'
+import { isEventFormat } from './event-format.ts'
+import { isPaloAlto } from './palo-alto.ts'
 import { FoundTime } from './time/found-time.ts'
-import { monthAt, NO_TIME, scanMonthName, scanYearFirst } from './time/scan-time.ts'
+import { monthAt, NO_TIME, scanEpoch, scanMonthName, scanYearFirst } from './time/scan-time.ts'
 
 export type LineFormat =
   /** Not looked at yet. */
@@ -76,13 +78,15 @@ function isDocker(text: string): boolean {
 /** The format of a syslog message: only what cannot be mistaken, since most messages are plain text. */
 export function detectMessageFormat(text: string): LineFormat {
   if (text.charCodeAt(0) === OPEN_BRACE) return 'json'
-  if (isAuditRecord(text)) return 'text'
+  if (isAuditRecord(text) || isEventFormat(text) || isPaloAlto(text)) return 'text'
   return clfBracketAt(text) > 0 ? 'access-log' : 'message'
 }
 
 function detectBracket(text: string, contentType: string | null): LineFormat {
   const second = text.charCodeAt(1)
-  if (second === OPEN_BRACE || second === QUOTE || second === OPEN_BRACKET) return 'json'
+  if (second === OPEN_BRACE || second === QUOTE) return 'json'
+  // A list in a list, unless it is Fluent Bit's time.
+  if (second === OPEN_BRACKET) return scanEpoch(text, 2, scratch) === NO_TIME ? 'json' : 'text'
   return contentType?.startsWith('application/json') ? 'json' : 'text'
 }
 

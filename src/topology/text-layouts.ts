@@ -32,7 +32,7 @@ export const readKlog: TextLayout = (draft) => {
   if (end === NO_TIME) return false
   const match = /^ +(\d{1,10}) ([^\s:\]]{1,200}):(\d{1,7})\] ?/.exec(text.slice(end, end + 256))
   if (match === null || severityOfLetter(text.charAt(0)) === 0) return false
-  keepTime(draft, time)
+  draft.keepTime(time)
   draft.foundLevel(text.charAt(0), 'word')
   draft.attributes.setIfAbsent('thread.id', Number(match[1]))
   draft.attributes.setIfAbsent('code.file.path', match[2] as string)
@@ -52,7 +52,7 @@ export const readAndroid: TextLayout = (draft) => {
   const brief = thread === null ? /^ ([VDIWEFA])\/(.{1,100}?) *\( *(\d{1,7})\): ?/.exec(head) : null
   const match = thread ?? brief
   if (match === null) return false
-  keepTime(draft, time)
+  draft.keepTime(time)
   draft.foundLevel((thread === null ? match[1] : match[3]) as string, 'word')
   draft.attributes.setIfAbsent('process.pid', Number(thread === null ? match[3] : match[1]))
   if (thread !== null) draft.attributes.setIfAbsent('thread.id', Number(match[2]))
@@ -70,7 +70,7 @@ export const readHdfs: TextLayout = (draft) => {
   if (end === NO_TIME) return false
   const match = /^ (\d{1,10}) ([A-Z]{4,7}) (?:([\w.$]{1,200}): ?)?/.exec(text.slice(end, end + 256))
   if (match === null || severityOfWord(match[2] as string) === 0) return false
-  keepTime(draft, time)
+  draft.keepTime(time)
   draft.foundLevel(match[2] as string, 'word')
   draft.attributes.setIfAbsent('process.pid', Number(match[1]))
   if (match[3] !== undefined) draft.attributes.setIfAbsent('otel.scope.name', match[3])
@@ -86,7 +86,7 @@ export const readOldMysql: TextLayout = (draft) => {
   if (end === NO_TIME) return false
   const match = /^ {1,2}\[(\w{4,7})\] ?/.exec(text.slice(end, end + 32))
   if (match === null || severityOfWord(match[1] as string) === 0) return false
-  keepTime(draft, time)
+  draft.keepTime(time)
   draft.foundLevel(match[1] as string, 'word')
   draft.body = text.slice(end + match[0].length)
   return true
@@ -100,7 +100,7 @@ export const readSpark: TextLayout = (draft) => {
   if (end === NO_TIME) return false
   const match = /^ ([A-Z]{4,7}) +(?:([\w.$]{1,200}): ?)?/.exec(text.slice(end, end + 256))
   if (match === null || severityOfWord(match[1] as string) === 0) return false
-  keepTime(draft, time)
+  draft.keepTime(time)
   draft.foundLevel(match[1] as string, 'word')
   if (match[2] !== undefined) draft.attributes.setIfAbsent('otel.scope.name', match[2])
   draft.body = text.slice(end + match[0].length)
@@ -115,7 +115,7 @@ export const readHealthApp: TextLayout = (draft) => {
   if (end === NO_TIME) return false
   const match = /^\|([^|]{1,100})\|(\d{1,10})\|/.exec(text.slice(end, end + 128))
   if (match === null) return false
-  keepTime(draft, time)
+  draft.keepTime(time)
   draft.attributes.setIfAbsent('otel.scope.name', match[1] as string)
   draft.attributes.setIfAbsent('process.pid', Number(match[2]))
   draft.body = text.slice(end + match[0].length)
@@ -138,7 +138,7 @@ export const readRedis: TextLayout = (draft) => {
   const end = scanDayFirst(text, pid[0].length, time)
   const severity = end === NO_TIME ? undefined : REDIS_MARKS.get(text.charAt(end + 1))
   if (severity === undefined || text.charAt(end) !== ' ' || text.charAt(end + 2) !== ' ') return false
-  keepTime(draft, time)
+  draft.keepTime(time)
   draft.severityText = text.charAt(end + 1)
   draft.severityNumber = severity
   draft.attributes.setIfAbsent('process.pid', Number(pid[1]))
@@ -155,7 +155,7 @@ export const readRuby: TextLayout = (draft) => {
   if (end === NO_TIME) return false
   const match = /^ ?#(\d{1,10})\] +([A-Z]{3,7}) -- (?:([^:]{1,100}))?: ?/.exec(text.slice(end, end + 160))
   if (match === null) return false
-  keepTime(draft, time)
+  draft.keepTime(time)
   draft.foundLevel(match[2] as string, 'word')
   draft.attributes.setIfAbsent('process.pid', Number(match[1]))
   if (match[3] !== undefined) draft.attributes.setIfAbsent('otel.scope.name', match[3])
@@ -173,7 +173,7 @@ export const readJavaLogging: TextLayout = (draft) => {
     text.slice(end, end + 400),
   )
   if (match === null) return false
-  keepTime(draft, time)
+  draft.keepTime(time)
   if (match[3] !== undefined) draft.foundLevel(match[3], 'word')
   const name = match[1] as string
   draft.attributes.setIfAbsent('code.function.name', match[2] === undefined ? name : `${name}.${match[2]}`)
@@ -252,7 +252,7 @@ export const readMongo: TextLayout = (draft) => {
   if (end === NO_TIME) return false
   const match = /^ ([IWEFD])[1-5]? +([A-Z-]{1,10}) +\[([^\]]{1,100})\] ?/.exec(text.slice(end, end + 160))
   if (match === null) return false
-  keepTime(draft, time)
+  draft.keepTime(time)
   draft.foundLevel(match[1] as string, 'word')
   if (match[2] !== '-') draft.attributes.setIfAbsent('otel.scope.name', match[2] as string)
   draft.attributes.setIfAbsent('thread.name', match[3] as string)
@@ -266,11 +266,7 @@ export const readProxifier: TextLayout = (draft) => {
   const time = new FoundTime()
   const end = scanMonthDay(text, 1, time)
   if (end === NO_TIME || text.charAt(end) !== ']') return false
-  keepTime(draft, time)
+  draft.keepTime(time)
   draft.body = text.slice(end + 2)
   return true
-}
-
-function keepTime(draft: EventDraft, time: FoundTime): void {
-  if (!draft.hasTime()) draft.foundTime.copyFrom(time)
 }

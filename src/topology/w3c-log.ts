@@ -38,7 +38,7 @@ export function readW3c(draft: EventDraft): boolean {
   const time = new FoundTime()
   if (scanYearFirst(text, 0, time) === NO_TIME) return false
   time.offsetSeconds = 0
-  if (!draft.hasTime()) draft.foundTime.copyFrom(time)
+  draft.keepTime(time)
   draft.body = text
   const { attributes } = draft
   attributes.setIfAbsent('http.request.method', method)

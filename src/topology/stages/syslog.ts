@@ -46,7 +46,7 @@ export const syslogStage = defineStage({
         ? readRfc5424(draft, time, start)
         : readRfc3164(draft, time, start)
       // Inside a container's wrapping the runtime's time stands.
-      if (!draft.hasTime()) draft.foundTime.copyFrom(time)
+      draft.keepTime(time)
       const message = messageAt === 0 ? line : line.slice(messageAt)
       draft.body = message
       draft.rest = message

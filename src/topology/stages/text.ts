@@ -10,6 +10,9 @@ import { z } from 'zod'
 import { readAudit } from '../audit-record.ts'
 import { readCisco } from '../cisco-message.ts'
 import type { EventDraft } from '../event-draft.ts'
+import { readEventFormat } from '../event-format.ts'
+import { readForwarded } from '../forwarded-record.ts'
+import { readPaloAlto } from '../palo-alto.ts'
 import { defineStage } from '../stage.ts'
 import { TextHead } from '../text-head.ts'
 import type { TextLayout } from '../text-layouts.ts'
@@ -81,7 +84,7 @@ const BY_DIGIT_COUNT: readonly (readonly TextLayout[])[] = [
 ]
 
 function readFixed(draft: EventDraft): boolean {
-  if (readCisco(draft)) return true
+  if (readCisco(draft) || readEventFormat(draft) || readPaloAlto(draft)) return true
   const text = draft.rest
   const first = text.charCodeAt(0)
   if (first >= 0x30 && first <= 0x39) {
@@ -91,7 +94,12 @@ function readFixed(draft: EventDraft): boolean {
       ? readRedis(draft)
       : text.charCodeAt(count) === SPACE && readHpc(draft)
   }
-  if (first === OPEN) return readProxifier(draft)
+  if (first === OPEN) {
+    if (readProxifier(draft) || readForwarded(draft)) return true
+    // A list in a list that was not Fluent Bit's is JSON as any other.
+    if (text.charCodeAt(1) === OPEN) draft.format = 'json'
+    return draft.format === 'json'
+  }
   const second = text.charCodeAt(1)
   if (second >= 0x30 && second <= 0x39) return readKlog(draft)
   if (second === 0x2c) return readRuby(draft)
@@ -124,7 +132,7 @@ function takeHead(
     draft.rest.charCodeAt(place.timeEnd - time.fraction.length - 1) !== DOT
   )
     return false
-  if (!draft.hasTime()) draft.foundTime.copyFrom(time)
+  draft.keepTime(time)
   const text = draft.rest
   if (place.isOpen && text.charCodeAt(messageAt) === QUOTE && placeRequestAndStatus(draft, text, messageAt)) {
     draft.body = text
@@ -172,7 +180,7 @@ function readPrefixed(draft: EventDraft, head: TextHead, time: FoundTime): boole
     return false
   }
   // The columns behind it are the message: nothing of the line is cut off.
-  if (!draft.hasTime()) draft.foundTime.copyFrom(time)
+  draft.keepTime(time)
   draft.body = text
   return true
 }
@@ -208,7 +216,7 @@ function readLevelFirst(draft: EventDraft, head: TextHead, time: FoundTime): boo
   }
   draft.foundLevel(level, 'word')
   if (text.charCodeAt(timeEnd) === 0x5d) timeEnd += 1
-  if (!draft.hasTime()) draft.foundTime.copyFrom(time)
+  draft.keepTime(time)
   draft.body = text.slice(timeEnd).replace(/^[\s:|,-]+(?=\S)/, '')
   return true
 }

@@ -6,10 +6,13 @@
  */
 
 import { z } from 'zod'
+import type { EventDraft } from '../event-draft.ts'
 import { isWeakName, ROLE } from '../field-roles.ts'
+import type { JsonValue } from '../json-value.ts'
 import { defineStage } from '../stage.ts'
 import { readTimeValue } from '../time/read-time-value.ts'
 import { Rfc3339 } from '../time/rfc3339.ts'
+import { takeSplitTime } from '../time/split-time.ts'
 import { timeZoneOf } from '../time/time-zone.ts'
 
 export const timestampStage = defineStage({
@@ -30,18 +33,17 @@ export const timestampStage = defineStage({
       const { foundFields, foundTime } = draft
       if (foundTime.kind === 'none') {
         const value = foundFields.valueOf(ROLE.time)
-        if (value === undefined) return
+        if (value === undefined && !readPairs(draft)) return
         if (typeof value === 'string' && commonest.read(value)) {
           draft.timestampSeconds = commonest.seconds
           draft.timestampFraction = commonest.fractionOf(value)
           foundFields.take(ROLE.time)
           return
         }
-        if (!readTimeValue(value, foundTime, isWeakName(foundFields.keyOf(ROLE.time)))) {
+        if (value !== undefined && !takeField(draft, value)) {
           foundTime.clear()
           return
         }
-        foundFields.take(ROLE.time)
       }
       const seconds = foundTime.resolve(zone, draft.recordTimestampMs)
       if (Number.isNaN(seconds)) return
@@ -50,3 +52,22 @@ export const timestampStage = defineStage({
     }
   },
 })
+
+/** True when the field is a time, by itself or together with others. */
+function takeField({ attributes, foundFields, foundTime }: EventDraft, value: JsonValue): boolean {
+  if (readTimeValue(value, foundTime, isWeakName(foundFields.keyOf(ROLE.time)))) {
+    foundFields.take(ROLE.time)
+    return true
+  }
+  return takeSplitTime(attributes, foundTime)
+}
+
+/** The time among the pairs of a message that starts with one: behind a <PRI>, firewalls write nothing else. */
+function readPairs({ attributes, body, foundTime }: EventDraft): boolean {
+  if (attributes.isUntouched || typeof body !== 'string' || !/^\s*[A-Za-z_]\w{0,63}=/.test(body)) return false
+  if (takeSplitTime(attributes, foundTime)) return true
+  const time = attributes.get('time')
+  if (typeof time === 'string' && readTimeValue(time, foundTime, true)) return true
+  foundTime.clear()
+  return false
+}
