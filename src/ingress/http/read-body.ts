@@ -9,6 +9,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import type { Admission, Lease } from '../../listener/admission.ts'
+import { BodyPieces } from './body-pieces.ts'
 import { BodySource } from './body-source.ts'
 import type { ContentEncoding } from './content-decoding.ts'
 import { Inflater } from './content-decoding.ts'
@@ -105,14 +106,14 @@ async function collectSized(source: BodySource, contentLength: number, lease: Le
 }
 
 async function collectChunked(source: BodySource, options: ReadBodyOptions, lease: Lease): Promise<Buffer> {
-  const pieces: Buffer[] = []
+  const pieces = new BodyPieces()
   for (let piece = await source.next(); piece !== null; piece = await source.next()) {
     assertWireBytes(source.bytesRead, options.limits)
     const covered = lease.cover(source.bytesRead, options.limits.bodyBytesMax)
     if (covered !== true) await covered
-    pieces.push(piece)
+    pieces.append(piece)
   }
-  return joined(pieces)
+  return pieces.joined()
 }
 
 async function collectInflated(
@@ -121,13 +122,13 @@ async function collectInflated(
   lease: Lease,
   encoding: ContentEncoding,
 ): Promise<Buffer> {
-  const pieces: Buffer[] = []
+  const pieces = new BodyPieces()
   let inflatedBytes = 0
   const inflater = new Inflater({
     encoding,
     bytesMax: options.limits.bodyBytesMax,
     onOutput(piece) {
-      pieces.push(piece)
+      pieces.append(piece)
       inflatedBytes += piece.length
       return lease.cover(inflatedBytes, options.limits.bodyBytesMax)
     },
@@ -141,7 +142,7 @@ async function collectInflated(
   } finally {
     inflater.close()
   }
-  return joined(pieces)
+  return pieces.joined()
 }
 
 function assertWireBytes(bytes: number, limits: HttpLimits): void {
@@ -155,8 +156,4 @@ export function bodyTooLarge(limits: HttpLimits): HttpRefusal {
     `a request body may hold at most ${limits.bodyBytesMax} bytes; nothing was stored. Split it over several requests`,
     { facts: { limitBytes: limits.bodyBytesMax } },
   )
-}
-
-function joined(pieces: readonly Buffer[]): Buffer {
-  return pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)
 }
