@@ -235,6 +235,36 @@ describe('pressure', () => {
     expect(admission.bytesHeld).toBe(0)
   })
 
+  describe('many small requests do not hold what their own bodies wait for:', () => {
+    const POST = 'POST /v1/streams/web HTTP/1.1'
+    const compressed = gzipSync('x'.repeat(99_999))
+
+    test.each([
+      ['bodies as they are', 4_096 * 16, `${head(POST, ['Content-Length: 1'])}x`],
+      [
+        'compressed bodies',
+        4_096 * 80,
+        head(POST, ['Content-Encoding: gzip', `Content-Length: ${compressed.length}`]) +
+          compressed.toString('latin1'),
+      ],
+    ])('%s', async (_, admissionBytesMax, one) => {
+      const { vault, admission, port } = await startHttp({ admissionBytesMax })
+      const { promise, resolve } = Promise.withResolvers<void>()
+      vault.onAppend = () => promise
+      // As many as may be pipelined, on each of three connections.
+      const options = { untilClosed: true, waitMs: 2_000 }
+      const exchanges = [1, 2, 3].map(() => rawExchange(port, [one.repeat(60)], options))
+      await eventually('some are being stored', () => vault.appendCount > 0)
+      await new Promise((wake) => setTimeout(wake, 200))
+      resolve()
+      await eventually('all are stored', () => vault.records.length === 180)
+      for (const { body } of await Promise.all(exchanges)) {
+        expect(body.match(/HTTP\/1\.1 200/g)).toHaveLength(59)
+      }
+      expect(admission.bytesHeld).toBe(0)
+    })
+  })
+
   test('chunked and compressed bodies that together need more than the budget all finish', async () => {
     const { url, vault, admission } = await startHttp({ admissionBytesMax: 1_000_000 })
     const body = 'x'.repeat(199).concat('\n').repeat(4_000)

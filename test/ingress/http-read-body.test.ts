@@ -31,7 +31,10 @@ async function read(pieces: Iterable<Buffer>, encoding: ContentEncoding | null =
     contentLength: null,
     encoding,
     limits: DEFAULT_HTTP_LIMITS,
-    admission: new Admission({ bytesMax: 64 * 1024 * 1024 }),
+    budgets: {
+      overhead: new Admission({ bytesMax: 4_096 }),
+      bodies: new Admission({ bytesMax: 64_000_000 }),
+    },
     clock: systemClock,
     onAdmitted: () => {},
   })

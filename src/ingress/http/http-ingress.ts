@@ -13,7 +13,7 @@ import createFastify from 'fastify'
 import { encodeHeaders } from '../../batch/batch-encoder.ts'
 import type { Clock } from '../../core/clock.ts'
 import { GopherShipError } from '../../core/errors.ts'
-import type { Admission } from '../../listener/admission.ts'
+import { Admission } from '../../listener/admission.ts'
 import type { Diagnostics } from '../../telemetry/diagnostics.ts'
 import { RateLimitedDiagnostics } from '../../telemetry/rate-limited.ts'
 import { partitionOfKey } from '../../vault/key-partitioner.ts'
@@ -27,6 +27,7 @@ import { assertHttpLimits, DEFAULT_HTTP_LIMITS } from './http-limits.ts'
 import type { HttpRefusalCode } from './http-refusal.ts'
 import { ClientGone, HttpRefusal } from './http-refusal.ts'
 import { createHttpServer, headersTooLarge, openRequestCount, sendContinue } from './http-server.ts'
+import type { RequestBudgets } from './read-body.ts'
 import { readBody } from './read-body.ts'
 import { BodyStore } from './store-body.ts'
 import type { StreamRequest } from './stream-request.ts'
@@ -67,6 +68,7 @@ export class HttpIngress {
   readonly #templates: StreamTopicTemplates
   readonly #metrics: ListenerMetrics
   readonly #diagnostics: RateLimitedDiagnostics
+  readonly #budgets: RequestBudgets
   readonly #store: BodyStore
   readonly #app: FastifyInstance
   readonly #server: Server
@@ -98,6 +100,10 @@ export class HttpIngress {
     this.#metrics = options.metrics.of('http')
     this.#metrics.watchConnections(() => this.#connectionCount)
     this.#diagnostics = new RateLimitedDiagnostics(options.diagnostics, { clock: options.clock })
+    this.#budgets = {
+      overhead: new Admission({ bytesMax: this.#limits.requestOverheadBytesMax }),
+      bodies: options.admission,
+    }
     this.#store = new BodyStore(this.#limits)
     let server: Server | undefined
     this.#app = createFastify({
@@ -215,7 +221,7 @@ export class HttpIngress {
         contentLength: asked.contentLength,
         encoding: asked.encoding,
         limits: this.#limits,
-        admission: this.#options.admission,
+        budgets: this.#budgets,
         clock: this.#options.clock,
         onAdmitted: () => sendContinue(request.raw, reply.raw),
       })

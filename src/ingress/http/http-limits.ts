@@ -50,6 +50,8 @@ export interface HttpLimits {
   readonly bytesInFlightPerRequestMax: number
   /** Bytes of encoded batches on their way to the vault, over all requests: later ones wait. */
   readonly encodedBytesMax: number
+  /** What requests under way cost beyond their bodies, 4 KiB each, over all of them: the bodies of later ones are not read. */
+  readonly requestOverheadBytesMax: number
   /** How long a refused body is still read and thrown away, so that the client sees the answer and not a reset. */
   readonly lingerMsMax: number
 }
@@ -76,6 +78,7 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   appendMsMax: 30_000,
   bytesInFlightPerRequestMax: 4 * 1024 * 1024,
   encodedBytesMax: ADMISSION_BYTES_MAX,
+  requestOverheadBytesMax: ADMISSION_BYTES_MAX / 2,
   lingerMsMax: 1_000,
 }
 

@@ -22,13 +22,26 @@ const BUFFER_GROWTH = 8
 /** What a request costs beyond its body, so that very many tiny ones are bounded too. */
 const REQUEST_OVERHEAD_BYTES = 4096
 
+/**
+ * What a request waits for before its body is read, and what the body waits for then. They are two budgets, because whoever
+ * holds some of a budget and waits for more of it can wait for ever:
+ *   1. As many requests are let in as there is room for. 2. All of it is held for what they cost beyond their bodies.
+ *   3. Each waits for its body's share, which only another's end could free.
+ */
+export interface RequestBudgets {
+  /** Held for each request from before its body is read to its answer. */
+  readonly overhead: Admission
+  /** Held for the bytes that have come; shared with the other listeners. */
+  readonly bodies: Admission
+}
+
 export interface ReadBodyOptions {
   readonly request: IncomingMessage
   /** From Content-Length; null when chunked. Already checked against the limit. */
   readonly contentLength: number | null
   readonly encoding: ContentEncoding | null
   readonly limits: HttpLimits
-  readonly admission: Admission
+  readonly budgets: RequestBudgets
   readonly clock: Clock
   /** Called once the body may be read: the moment for `100 Continue`. */
   readonly onAdmitted: () => void
@@ -44,39 +57,37 @@ export interface RequestBody {
 
 /** Rejects with HttpRefusal or ClientGone, with nothing held any more. */
 export async function readBody(options: ReadBodyOptions): Promise<RequestBody> {
-  const { request, admission, onAdmitted, clock, limits } = options
+  const { request, budgets, onAdmitted, clock, limits } = options
+  const { overhead, bodies } = budgets
+  await reserved(overhead, REQUEST_OVERHEAD_BYTES)
   // An unstated length, or what a compressed body inflates to, may come to the most there can be.
   const isStated = options.contentLength !== null && options.encoding === null
-  const lease = admission.lease(isStated ? (options.contentLength ?? 0) : limits.bodyBytesMax)
+  const lease = bodies.lease(isStated ? (options.contentLength ?? 0) : limits.bodyBytesMax)
   let reservedBytes = 0
-  const reserve = async (bytes: number) => {
-    const granted = admission.reserve(bytes)
-    if (granted !== true) await granted
-    reservedBytes += bytes
-  }
   const release = () => {
     lease.close()
-    admission.release(reservedBytes)
-    reservedBytes = 0
+    bodies.release(reservedBytes)
+    overhead.release(REQUEST_OVERHEAD_BYTES)
   }
   try {
-    await reserve(REQUEST_OVERHEAD_BYTES)
     if (request.destroyed) throw new ClientGone()
     onAdmitted()
     const isInTheWay = () => lease.blocksOthers
     const source = new BodySource(request, { clock, limits, isInTheWay })
     const bytes = await collect(source, options, lease)
-    if (lease.bytes > 0) {
-      lease.settle(bytes.length)
-      reservedBytes += bytes.length
-    } else {
-      await reserve(bytes.length)
-    }
+    if (lease.bytes > 0) lease.settle(bytes.length)
+    else await reserved(bodies, bytes.length)
+    reservedBytes = bytes.length
     return { bytes, wireBytes: source.bytesRead, release }
   } catch (error) {
     release()
     throw error
   }
+}
+
+async function reserved(budget: Admission, bytes: number): Promise<void> {
+  const granted = budget.reserve(bytes)
+  if (granted !== true) await granted
 }
 
 function collect(source: BodySource, options: ReadBodyOptions, lease: Lease): Promise<Buffer> {
