@@ -12,6 +12,7 @@ import { errorOf, head, rawExchange, startHttp } from './http-fixture.ts'
 
 const POST = 'POST /v1/streams/web HTTP/1.1'
 const LINES = 'Content-Type: text/plain'
+const ZEROS = gzipSync(Buffer.alloc(200_000))
 
 /** Whatever a test sent, the server still works and holds nothing. */
 async function expectUnharmed({ url, admission }: HttpFixture): Promise<void> {
@@ -384,6 +385,25 @@ describe('with the default limits', () => {
       await eventually('the request has begun', () => http.ingress.status().requestsInFlight === 1)
       socket.resetAndDestroy()
       await eventually('the request is over', () => http.ingress.status().requestsInFlight === 0)
+    })
+
+    test.each([
+      ['whole', [head(POST, ['Content-Length: 40000']), Buffer.alloc(40_000)]],
+      ['compressed', [head(POST, ['Content-Encoding: gzip', `Content-Length: ${ZEROS.length}`]), ZEROS]],
+    ])('while its %s body waits for room holds nothing, and is not stored', async (_, pieces) => {
+      const full = await startHttp({ admissionBytesMax: 100_000 })
+      const { promise, resolve } = Promise.withResolvers<void>()
+      full.vault.onAppend = () => promise
+      const stored = fetch(full.url('web'), { method: 'POST', body: Buffer.alloc(100_000) })
+      await eventually('one is being stored', () => full.vault.appendCount === 1)
+      const leaving = Array.from({ length: 5 }, () => rawExchange(full.port, pieces, { waitMs: 300 }))
+      await eventually('the others wait', () => full.admission.waitingCount === 5)
+      await Promise.all(leaving)
+      await eventually('they are over', () => full.ingress.status().requestsInFlight === 1)
+      resolve()
+      expect((await stored).status).toBe(200)
+      await expectUnharmed(full)
+      expect(full.vault.records).toHaveLength(2)
     })
 
     test('before reading the answer has its bytes stored once, and costs nothing more', async () => {

@@ -37,6 +37,7 @@ async function read(pieces: Iterable<Buffer>, encoding: ContentEncoding | null =
     },
     clock: systemClock,
     onAdmitted: () => {},
+    gone: new AbortController().signal,
   })
   return bytes
 }

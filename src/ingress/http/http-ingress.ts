@@ -26,7 +26,13 @@ import type { HttpLimits } from './http-limits.ts'
 import { assertHttpLimits, DEFAULT_HTTP_LIMITS } from './http-limits.ts'
 import type { HttpRefusalCode } from './http-refusal.ts'
 import { ClientGone, HttpRefusal } from './http-refusal.ts'
-import { createHttpServer, headersTooLarge, openRequestCount, sendContinue } from './http-server.ts'
+import {
+  connectionGone,
+  createHttpServer,
+  headersTooLarge,
+  openRequestCount,
+  sendContinue,
+} from './http-server.ts'
 import type { RequestBudgets } from './read-body.ts'
 import { readBody } from './read-body.ts'
 import { BodyStore } from './store-body.ts'
@@ -224,6 +230,7 @@ export class HttpIngress {
         budgets: this.#budgets,
         clock: this.#options.clock,
         onAdmitted: () => sendContinue(request.raw, reply.raw),
+        gone: connectionGone(request.raw),
       })
       try {
         return await this.#ingest(asked, body.bytes, reply)

@@ -23,6 +23,8 @@ interface RequestMarks {
 const marks = new WeakMap<IncomingMessage, RequestMarks>()
 /** Requests of each connection that have no complete answer yet, by what answers them, oldest first. */
 const openRequests = new WeakMap<Socket, Set<ServerResponse>>()
+/** Aborted when a connection is gone. */
+const goneSignals = new WeakMap<Socket, AbortSignal>()
 /** Connections on which something malformed came: nothing after it is a request any more. */
 const refusedConnections = new WeakSet<Socket>()
 
@@ -86,6 +88,17 @@ export function createHttpServer({ limits, listener, onRefused }: HttpServerOpti
     afterAnswers(socket, () => answerRaw(socket, refusal))
   })
   return server
+}
+
+/** Aborted when the request's connection is gone; 'close' of a request that has been read whole comes long before. */
+export function connectionGone({ socket }: IncomingMessage): AbortSignal {
+  const known = goneSignals.get(socket)
+  if (known !== undefined) return known
+  const gone = new AbortController()
+  goneSignals.set(socket, gone.signal)
+  if (socket.destroyed) gone.abort()
+  else socket.once('close', () => gone.abort())
+  return gone.signal
 }
 
 /** The content type as it was sent; undefined when there was none. */

@@ -45,6 +45,8 @@ export interface ReadBodyOptions {
   readonly clock: Clock
   /** Called once the body may be read: the moment for `100 Continue`. */
   readonly onAdmitted: () => void
+  /** Aborted when the connection is gone. */
+  readonly gone: AbortSignal
 }
 
 export interface RequestBody {
@@ -57,9 +59,9 @@ export interface RequestBody {
 
 /** Rejects with HttpRefusal or ClientGone, with nothing held any more. */
 export async function readBody(options: ReadBodyOptions): Promise<RequestBody> {
-  const { request, budgets, onAdmitted, clock, limits } = options
+  const { request, budgets, onAdmitted, clock, limits, gone } = options
   const { overhead, bodies } = budgets
-  await reserved(overhead, REQUEST_OVERHEAD_BYTES)
+  await reserved(overhead, REQUEST_OVERHEAD_BYTES, gone)
   // An unstated length, or what a compressed body inflates to, may come to the most there can be.
   const isStated = options.contentLength !== null && options.encoding === null
   const lease = bodies.lease(isStated ? (options.contentLength ?? 0) : limits.bodyBytesMax)
@@ -76,7 +78,7 @@ export async function readBody(options: ReadBodyOptions): Promise<RequestBody> {
     const source = new BodySource(request, { clock, limits, isInTheWay })
     const bytes = await collect(source, options, lease)
     if (lease.bytes > 0) lease.settle(bytes.length)
-    else await reserved(bodies, bytes.length)
+    else await reserved(bodies, bytes.length, gone)
     reservedBytes = bytes.length
     return { bytes, wireBytes: source.bytesRead, release }
   } catch (error) {
@@ -85,26 +87,54 @@ export async function readBody(options: ReadBodyOptions): Promise<RequestBody> {
   }
 }
 
-async function reserved(budget: Admission, bytes: number): Promise<void> {
+async function reserved(budget: Admission, bytes: number, gone: AbortSignal): Promise<void> {
   const granted = budget.reserve(bytes)
-  if (granted !== true) await granted
+  if (granted === true) return
+  try {
+    await unlessGone(granted, gone)
+  } catch (error) {
+    // Its turn in the queue cannot be taken back, only what it gives then.
+    granted.then(() => budget.release(bytes))
+    throw error
+  }
+}
+
+/**
+ * What was asked of a budget, or ClientGone as soon as the connection is gone. Clients that give up and come back while the vault
+ * is slow would otherwise leave all that they sent in memory until its turn came, beside any limit.
+ */
+async function unlessGone(granted: Promise<void>, gone: AbortSignal): Promise<void> {
+  const left = Promise.withResolvers<never>()
+  const leave = () => left.reject(new ClientGone())
+  if (gone.aborted) leave()
+  gone.addEventListener('abort', leave)
+  try {
+    await Promise.race([granted, left.promise])
+  } finally {
+    gone.removeEventListener('abort', leave)
+  }
 }
 
 function collect(source: BodySource, options: ReadBodyOptions, lease: Lease): Promise<Buffer> {
   if (options.encoding !== null) return collectInflated(source, options, lease, options.encoding)
   return options.contentLength === null
     ? collectChunked(source, options, lease)
-    : collectSized(source, options.contentLength, lease)
+    : collectSized(source, options, lease, options.contentLength)
 }
 
 /** Node's parser delivers exactly Content-Length bytes or fails, so the buffer is filled to its end. */
-async function collectSized(source: BodySource, contentLength: number, lease: Lease): Promise<Buffer> {
+async function collectSized(
+  source: BodySource,
+  { gone }: ReadBodyOptions,
+  lease: Lease,
+  contentLength: number,
+): Promise<Buffer> {
   let whole = Buffer.allocUnsafe(Math.min(contentLength, BUFFER_BYTES_MIN))
   let filled = 0
   for (let piece = await source.next(); piece !== null; piece = await source.next()) {
     const neededBytes = filled + piece.length
     const covered = lease.cover(neededBytes, contentLength)
-    if (covered !== true) await covered
+    if (covered !== true) await unlessGone(covered, gone)
     if (neededBytes > whole.length) {
       const larger = Buffer.allocUnsafe(Math.min(contentLength, neededBytes * BUFFER_GROWTH))
       whole.copy(larger, 0, 0, filled)
@@ -121,7 +151,7 @@ async function collectChunked(source: BodySource, options: ReadBodyOptions, leas
   for (let piece = await source.next(); piece !== null; piece = await source.next()) {
     assertWireBytes(source.bytesRead, options.limits)
     const covered = lease.cover(source.bytesRead, options.limits.bodyBytesMax)
-    if (covered !== true) await covered
+    if (covered !== true) await unlessGone(covered, options.gone)
     pieces.append(piece)
   }
   return pieces.joined()
@@ -141,7 +171,8 @@ async function collectInflated(
     onOutput(piece) {
       pieces.append(piece)
       inflatedBytes += piece.length
-      return lease.cover(inflatedBytes, options.limits.bodyBytesMax)
+      const covered = lease.cover(inflatedBytes, options.limits.bodyBytesMax)
+      return covered === true ? true : unlessGone(covered, options.gone)
     },
   })
   try {
