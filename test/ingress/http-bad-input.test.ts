@@ -285,7 +285,7 @@ describe('with the default limits', () => {
   })
 
   describe('H11: paths and methods', () => {
-    test.each(['GET', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'TRACE', 'PROPFIND'])(
+    test.each(['GET', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'TRACE', 'PROPFIND', 'QUERY'])(
       '%s on the stream is 405 and says what is allowed',
       async (method) => {
         const answer = await rawExchange(http.port, [head(`${method} /v1/streams/web HTTP/1.1`)])
@@ -306,6 +306,16 @@ describe('with the default limits', () => {
       const answer = await rawExchange(http.port, [head(`POST ${path} HTTP/1.1`, ['Content-Length: 1']), 'x'])
       expect(answer.status).toBe(404)
       expect(errorOf(answer.body).code).toBe('not_found')
+    })
+
+    test('a body changes nothing about it', async () => {
+      for (const method of ['PUT', 'QUERY']) {
+        const answer = await rawExchange(http.port, [
+          head(`${method} /v1/streams/web HTTP/1.1`, ['Content-Length: 1']),
+          'x',
+        ])
+        expect(answer.status).toBe(405)
+      }
     })
 
     test('a method override header changes nothing', async () => {

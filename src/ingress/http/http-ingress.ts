@@ -216,6 +216,8 @@ export class HttpIngress {
         },
       )
     }
+    // Not left to the router: what it expects of some methods' requests would come first.
+    if (request.method !== 'POST') throw notFound(request)
   }
 
   async #handle(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
