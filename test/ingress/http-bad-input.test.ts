@@ -128,6 +128,8 @@ describe('with the default limits', () => {
     ])('%s', async (_, request) => {
       const answer = await rawExchange(http.port, [request, 'abc'])
       expect(answer).toMatchObject({ status: 400, closed: true })
+      expect(errorOf(answer.body).code).toBe('malformed_request')
+      expect(await http.rejected('malformed_request')).toBe(1)
       expect(http.vault.appendCount).toBe(0)
     })
   })

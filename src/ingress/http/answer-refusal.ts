@@ -16,7 +16,12 @@ import type { HttpRefusal, HttpRefusalCode } from './http-refusal.ts'
 import { expectsContinue } from './http-server.ts'
 
 /** Refusals after which nothing more is read from the connection, whatever is left of the request. */
-const CLOSING: ReadonlySet<HttpRefusalCode> = new Set(['stopping', 'headers_too_large', 'too_many_pipelined'])
+const CLOSING: ReadonlySet<HttpRefusalCode> = new Set([
+  'stopping',
+  'malformed_request',
+  'headers_too_large',
+  'too_many_pipelined',
+])
 
 /** Takes the reply over from fastify. The connection stays open only when nothing of the request is left on it. */
 export function answerRefusal(

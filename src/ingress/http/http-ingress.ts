@@ -201,6 +201,9 @@ export class HttpIngress {
   /** What holds for every path. */
   #assertHead(request: FastifyRequest): void {
     if (request.raw.rawHeaders.length / 2 > this.#limits.headerCountMax) throw headersTooLarge(this.#limits)
+    if (request.headers.host === undefined && request.raw.httpVersion === '1.1') {
+      throw new HttpRefusal('malformed_request', 'an HTTP/1.1 request names its Host')
+    }
     if (this.#stopping) {
       throw new HttpRefusal('stopping', 'this server is stopping; nothing was stored, send it again', {
         retryAfterSeconds: RETRY_AFTER_SECONDS,

@@ -45,7 +45,8 @@ export function createHttpServer({ limits, listener, onRefused }: HttpServerOpti
     connectionsCheckingInterval: limits.connectionsCheckMs,
     maxHeaderSize: limits.headerBytesMax,
     insecureHTTPParser: false,
-    requireHostHeader: true,
+    // Refused by the route, so that it is counted and has a code as every other refusal.
+    requireHostHeader: false,
     noDelay: true,
     keepAlive: true,
   })
