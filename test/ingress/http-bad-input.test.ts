@@ -134,6 +134,16 @@ describe('with the default limits', () => {
     })
   })
 
+  test('H6: a transfer coding beside chunked is 415: the bytes would not be those of the body', async () => {
+    const answer = await rawExchange(http.port, [
+      head(POST, ['Transfer-Encoding: gzip, chunked']),
+      '3\r\nabc\r\n0\r\n\r\n',
+    ])
+    expect(answer.status).toBe(415)
+    expect(errorOf(answer.body).code).toBe('unsupported_encoding')
+    expect(http.vault.appendCount).toBe(0)
+  })
+
   describe('H6: a content encoding', () => {
     test.each(['compress', 'gzip, gzip', 'gzip,zstd', 'identity, gzip', '__proto__'])(
       '%j is 415',

@@ -45,6 +45,16 @@ export function parseContentEncoding(header: string | undefined): ContentEncodin
   return encoding
 }
 
+/** Throws `unsupported_encoding` for any transfer coding but `chunked`, which the parser has taken off. */
+export function assertTransferEncoding(header: string | undefined): void {
+  if (header === undefined || header.trim().toLowerCase() === 'chunked') return
+  throw new HttpRefusal(
+    'unsupported_encoding',
+    'Transfer-Encoding may only be chunked; say how the body is compressed in Content-Encoding',
+    { facts: { accepted: 'chunked' } },
+  )
+}
+
 type Engine = Transform & { readonly bytesWritten: number }
 
 export interface InflaterOptions {

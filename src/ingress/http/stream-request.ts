@@ -8,7 +8,7 @@ import type { StreamTopicTemplates } from '../../vault/stream-topics.ts'
 import { streamNameCharsMax, streamNameProblem } from '../../vault/stream-topics.ts'
 import type { BodyFraming } from './body-splitter.ts'
 import type { ContentEncoding } from './content-decoding.ts'
-import { parseContentEncoding } from './content-decoding.ts'
+import { assertTransferEncoding, parseContentEncoding } from './content-decoding.ts'
 import type { HttpLimits } from './http-limits.ts'
 import { HttpRefusal } from './http-refusal.ts'
 import { contentTypeOf } from './http-server.ts'
@@ -44,6 +44,7 @@ export function parseStreamRequest(
   const { stream } = request.params as { readonly stream: string }
   assertStream(stream, templates)
   const query = parseQuery(request.query as Readonly<Record<string, unknown>>, limits)
+  assertTransferEncoding(request.headers['transfer-encoding'])
   const encoding = parseContentEncoding(request.headers['content-encoding'])
   const contentLength = contentLengthOf(request)
   if (contentLength !== null && contentLength > limits.bodyBytesMax) throw bodyTooLarge(limits)
