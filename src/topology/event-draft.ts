@@ -10,9 +10,31 @@
 import { FieldMap } from './field-map.ts'
 import { FieldRoles } from './field-roles.ts'
 import type { JsonValue } from './json-value.ts'
-import type { LineFormat } from './line-format.ts'
 import type { SeverityScheme } from './severity-number.ts'
 import { FoundTime } from './time/found-time.ts'
+
+/** What a line looks like, and so which stage reads it next. */
+export type LineFormat =
+  /** Not looked at yet. */
+  | 'unknown'
+  /** A JSON object or array. */
+  | 'json'
+  /** Docker's json-file wrapping: {"log":…,"stream":…,"time":…}. */
+  | 'docker'
+  /** The Kubernetes container runtime wrapping: time, stream, tag, line. */
+  | 'cri'
+  /** Syslog, RFC 5424 or 3164, with or without its <PRI>. */
+  | 'syslog'
+  /** Common or combined access log, with or without a virtual host in front. */
+  | 'access-log'
+  /** key=value pairs from end to end. */
+  | 'logfmt'
+  /** Any other text. */
+  | 'text'
+  /** A head has been read off; what is left is a plain message. */
+  | 'message'
+  /** Read from end to end. */
+  | 'done'
 
 export class EventDraft {
   /** The whole record value as text, without the line ending or a byte order mark; never changed by a stage. */

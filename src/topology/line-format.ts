@@ -5,32 +5,11 @@
  */
 
 import { isAuditRecord } from './audit-record.ts'
+import type { LineFormat } from './event-draft.ts'
 import { isEventFormat } from './event-format.ts'
 import { isPaloAlto } from './palo-alto.ts'
 import { FoundTime } from './time/found-time.ts'
 import { monthAt, NO_TIME, scanEpoch, scanMonthName, scanYearFirst } from './time/scan-time.ts'
-
-export type LineFormat =
-  /** Not looked at yet. */
-  | 'unknown'
-  /** A JSON object or array. */
-  | 'json'
-  /** Docker's json-file wrapping: {"log":…,"stream":…,"time":…}. */
-  | 'docker'
-  /** The Kubernetes container runtime wrapping: time, stream, tag, line. */
-  | 'cri'
-  /** Syslog, RFC 5424 or 3164, with or without its <PRI>. */
-  | 'syslog'
-  /** Common or combined access log, with or without a virtual host in front. */
-  | 'access-log'
-  /** key=value pairs from end to end. */
-  | 'logfmt'
-  /** Any other text. */
-  | 'text'
-  /** A head has been read off; what is left is a plain message. */
-  | 'message'
-  /** Read from end to end. */
-  | 'done'
 
 const OPEN_BRACE = 0x7b
 const OPEN_BRACKET = 0x5b
