@@ -2,7 +2,7 @@
  * One batch with some of its records left out, as Kafka's cleaner writes it (KIP-534 for the delete horizon): the base
  * offset, the last offset delta and the producer's fields stay, so that offsets and sequences mean what they did; the count
  * and the CRC change; records keep their offset deltas and, but for a new horizon, all their bytes. The batch's own codec
- * packs them again.
+ * packs them again, if it can.
  *
  * The delete horizon is the time from which tombstones, or a marker without a transaction left, may go. It takes the place of
  * the base timestamp, with a bit in the attributes, and the records' timestamp deltas are counted from it.
@@ -10,6 +10,8 @@
 
 import { strict as assert } from 'node:assert'
 import { compress } from '../batch/compression/codecs.ts'
+import { compressZstdFarBack } from '../batch/compression/zstd.ts'
+import type { Compression } from '../batch/record-batch.ts'
 import {
   attributesAt,
   BATCH_ATTRIBUTE,
@@ -99,21 +101,38 @@ export async function compactBatch(
     cursor.open(bytes, at)
     plain = await recount(cursor, horizonMs, { kept, pace: tools.pace })
   }
-  const packed = compress(header.compression, plain)
+  const { compression, packed } = pack(header.compression, plain)
   const batch = Buffer.allocUnsafeSlow(RECORD_BATCH_HEADER_BYTES + packed.length)
-  // Another encoder than the producer's may pack worse, but not by so much. Keeping the batch as it is would be no way out: an
-  // older value could outlive its tombstone.
-  assert(batch.length <= STORED_BATCH_BYTES_MAX, 'a batch does not grow by losing records')
   whole.copy(batch, 0, 0, RECORD_BATCH_HEADER_BYTES)
   packed.copy(batch, RECORD_BATCH_HEADER_BYTES)
   patchCompacted(batch, 0, {
     batchBytes: batch.length,
-    attributes: header.attributes | (horizonMs === null ? 0 : BATCH_ATTRIBUTE.deleteHorizon),
+    attributes:
+      (header.attributes & ~BATCH_ATTRIBUTE.compressionMask) |
+      compression |
+      (horizonMs === null ? 0 : BATCH_ATTRIBUTE.deleteHorizon),
     baseTimestamp: horizonMs,
     maxTimestamp: header.isLogAppendTime || !isExact ? null : kept.maxTimestamp,
     recordCount: kept.count,
   })
   return { bytes: batch, keptCount: kept.count, isChanged: true }
+}
+
+/**
+ * Packs records as they were packed; when they would not fit a batch any more, because the producer's encoder looked back
+ * further than ours does, with one that looks back as far as any reader. Keeping the batch as it is would be no way out: an
+ * older value could outlive its tombstone.
+ */
+function pack(wanted: Compression, plain: Buffer): { compression: Compression; packed: Buffer } {
+  const packed = compress(wanted, plain)
+  if (RECORD_BATCH_HEADER_BYTES + packed.length <= STORED_BATCH_BYTES_MAX)
+    return { compression: wanted, packed }
+  const dense = compressZstdFarBack(plain)
+  assert(
+    RECORD_BATCH_HEADER_BYTES + dense.length <= STORED_BATCH_BYTES_MAX,
+    'what was packed once packs again',
+  )
+  return { compression: COMPRESSION.zstd, packed: dense }
 }
 
 async function judge(

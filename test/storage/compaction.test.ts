@@ -1,13 +1,18 @@
 /** Compaction of a log, case by case; the properties are in `compaction-model.test.ts`, crashes in `compaction-crash.test.ts`. */
 
+import { constants, zstdCompressSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import { BatchEncoder } from '../../src/batch/batch-encoder.ts'
 import {
   baseSequenceAt,
   COMPRESSION,
   deleteHorizonAt,
+  patchCompacted,
+  RECORD_BATCH_HEADER_BYTES,
   readBatchHeader,
 } from '../../src/batch/record-batch.ts'
 import { asOffset } from '../../src/core/brands.ts'
+import { seededRandom } from '../../src/core/random.ts'
 import type { PartitionLog } from '../../src/storage/partition-log.ts'
 import { SimDisk, simPath } from '../support/sim-disk.ts'
 import type { KeyedRecord } from './compaction-support.ts'
@@ -280,6 +285,46 @@ describe('tombstones', () => {
     }
     expect(again.quarantined).toHaveLength(1)
     expect((await readRecords(again)).some(({ key, value }) => key === 'a' && value === null)).toBe(true)
+  })
+})
+
+describe('a batch that its producer packed better than we can', () => {
+  const MIB = 1024 * 1024
+
+  /** Records with one value of 3 MiB that nothing shortens: to pack them is to look back further than zstd does by default. */
+  function farRepetitions(keys: readonly string[]): Buffer {
+    const value = seededRandom(3).bytes(3 * MIB)
+    const encoder = new BatchEncoder({ bytesMax: 32 * MIB })
+    encoder.start()
+    for (const key of keys) encoder.append(1_000, Buffer.from(key), value)
+    const plain = encoder.finish()
+    const packed = zstdCompressSync(plain.subarray(RECORD_BATCH_HEADER_BYTES), {
+      params: { [constants.ZSTD_c_enableLongDistanceMatching]: 1, [constants.ZSTD_c_windowLog]: 27 },
+    })
+    const batch = Buffer.concat([plain.subarray(0, RECORD_BATCH_HEADER_BYTES), packed])
+    const { recordCount } = readBatchHeader(plain, 0)
+    const attributes = COMPRESSION.zstd
+    patchCompacted(batch, 0, {
+      batchBytes: batch.length,
+      attributes,
+      baseTimestamp: null,
+      maxTimestamp: null,
+      recordCount,
+    })
+    return batch
+  }
+
+  test('is packed with what finds as much, and the segment is compacted', async () => {
+    const { log, clock } = await opened()
+    await append(log, farRepetitions(['a', 'b', 'c', 'd', 'e', 'f', 'g']), keyedBatch([kv('a', null)]))
+    await seal(log, clock)
+
+    await cleanOf(log)
+
+    const records = await readRecords(log)
+    expect(records.map(({ offset }) => offset)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+    expect([...foldOf(records).keys()]).toEqual(['b', 'c', 'd', 'e', 'f', 'g', 'seal 8'])
+    expect(log.sizeBytes).toBeLessThan(4 * MIB)
   })
 })
 

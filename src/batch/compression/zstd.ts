@@ -29,6 +29,14 @@ export function compressZstd(plain: Buffer): Buffer {
   return zstdCompressSync(plain)
 }
 
+/** Compresses into one frame that finds repetitions anywhere in a batch: slower, and denser where they lie far apart. */
+export function compressZstdFarBack(plain: Buffer): Buffer {
+  const { ZSTD_c_windowLog, ZSTD_c_enableLongDistanceMatching } = constants
+  return zstdCompressSync(plain, {
+    params: { [ZSTD_c_windowLog]: WINDOW_LOG_MAX, [ZSTD_c_enableLongDistanceMatching]: 1 },
+  })
+}
+
 /**
  * Inflates every frame. What the headers declare is added up over all frames before the first is inflated. Throws
  * `GS_BATCH_TOO_LARGE` over `inflatedBytesMax`, `GS_BATCH_CORRUPT` when damaged.
