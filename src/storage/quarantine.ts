@@ -38,17 +38,11 @@ export class Quarantine {
     const path = await this.#freePath(range.name)
     const copy = await this.#disk.open(path, 'create')
     try {
-      const buffer = Buffer.allocUnsafeSlow(Math.min(COPY_BYTES, Math.max(range.bytes, 1)))
-      for (let done = 0; done < range.bytes; ) {
-        const wanted = buffer.subarray(0, Math.min(buffer.length, range.bytes - done))
-        const got = await file.read(wanted, range.position + done)
-        if (got === 0) break
-        await copy.write(wanted.subarray(0, got), done)
-        done += got
-      }
-      if (range.isDurable) await copy.datasync()
-    } finally {
-      await copy.close()
+      await fill(copy, file, range)
+    } catch (error) {
+      // It is tried again with every start, and a full disk must not be filled with parts of copies.
+      await this.#disk.unlink(path).catch(() => {})
+      throw error
     }
     if (range.isDurable) await this.#disk.syncDirectory(this.#directory)
     return path
@@ -77,5 +71,22 @@ export class Quarantine {
       if (!(await this.#disk.exists(path))) return path
     }
     throw new Error(`${this.#directory} already holds ${NAME_ATTEMPTS_MAX} files called ${name}; empty it.`)
+  }
+}
+
+/** Writes the range to `copy`, and closes it. */
+async function fill(copy: DiskFile, file: DiskFile, range: QuarantineRange): Promise<void> {
+  try {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(COPY_BYTES, Math.max(range.bytes, 1)))
+    for (let done = 0; done < range.bytes; ) {
+      const wanted = buffer.subarray(0, Math.min(buffer.length, range.bytes - done))
+      const got = await file.read(wanted, range.position + done)
+      if (got === 0) break
+      await copy.write(wanted.subarray(0, got), done)
+      done += got
+    }
+    if (range.isDurable) await copy.datasync()
+  } finally {
+    await copy.close()
   }
 }

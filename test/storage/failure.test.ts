@@ -157,6 +157,21 @@ describe('D5: a full disk', () => {
     expect(basesOf(await readAll(again))).toEqual([0, 1])
   })
 
+  test('leaves no part of a copy behind, however often the log is opened meanwhile', async () => {
+    const disk = new SimDisk()
+    const log = await openLog(disk)
+    await log.append(batchOf('a')).durable
+    const path = `${LOG_DIRECTORY}/00000000000000000000.log`
+    disk.setBytes(path, Buffer.concat([disk.bytesOf(path), Buffer.alloc(500, 7)]))
+    disk.failAlways(['write'], 'ENOSPC')
+    for (let round = 0; round < 3; round += 1) await (await openLog(disk)).close().catch(() => {})
+    expect(disk.files().filter((name) => name.includes('quarantine'))).toEqual([])
+    disk.heal()
+    const again = await openLog(disk)
+    expect(again.failure).toBeNull()
+    expect(basesOf(await readAll(again))).toEqual([0])
+  })
+
   test('at start, with damage to put aside: the log opens, what is whole is served, what is damaged stays in place', async () => {
     const disk = new SimDisk()
     const log = await openLog(disk)
