@@ -312,6 +312,9 @@ class LogRecovery {
     )
     if (scan !== null) {
       await this.#adopt(candidate, scan, { bytes: fileBytes, endOffset })
+      // Otherwise the first read would scan it again; and the indexes of thousands of segments do not fit in memory.
+      await segment.saveIndexes()
+      await segment.release()
     } else if (segment.endOffset < endOffset) {
       const reason = 'missing segment file'
       this.#noteLoss({ fromOffset: segment.endOffset, toOffset: endOffset, path: null, bytes: 0, reason })

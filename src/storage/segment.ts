@@ -276,6 +276,7 @@ export class Segment {
     this.endOffset = end.endOffset
     this.#maxTimestamp = scan.indexes.maxTimestamp
     this.#maxTimestampOffset = scan.indexes.maxTimestampOffset
+    scan.indexes.seal()
     this.#indexes = Promise.resolve(scan.indexes)
   }
 

@@ -52,3 +52,33 @@ test('a whole index is believed: nothing but the batches that are asked for is r
     expect(disk.trace.filter((call) => call.startsWith('create'))).toEqual([])
   }
 })
+
+test('a start that goes through sealed segments writes their indexes, and does not hold them in memory', async () => {
+  const options = { indexIntervalBytes: 300, segmentBytesMax: 900 }
+  const disk = new SimDisk()
+  const log = await openLog(disk, options)
+  for (let index = 0; index < 40; index += 1)
+    await log.append(batchOf(`b${index}`, { valueBytes: 100 })).durable
+  await log.close()
+  const indexes = new Map(
+    disk
+      .files()
+      .filter((path) => path.endsWith('index'))
+      .map((path) => [path, disk.bytesOf(path)]),
+  )
+  for (const path of disk.files()) if (!path.endsWith('.log')) disk.remove(path)
+
+  const again = await openLog(disk, options)
+
+  const last = disk
+    .files()
+    .findLast((path) => path.endsWith('.log'))
+    ?.replace('.log', '') as string
+  for (const [path, bytes] of indexes) {
+    if (!path.startsWith(last)) expect(disk.bytesOf(path).equals(bytes), path).toBe(true)
+  }
+  disk.isTraced = true
+  expect(basesOf(await readAll(again))).toHaveLength(40)
+  expect(disk.trace.filter((call) => call.startsWith('create'))).toEqual([])
+  expect(disk.trace.filter((call) => /open .*\.index/.test(call))).toHaveLength(indexes.size / 2 - 1)
+})
