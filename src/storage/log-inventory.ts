@@ -5,6 +5,7 @@
  */
 
 import { strict as assert } from 'node:assert'
+import { join } from 'node:path'
 import type { Offset } from '../core/brands.ts'
 import { asOffset } from '../core/brands.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
@@ -13,6 +14,7 @@ import { writeCheckpoint } from './checkpoint.ts'
 import type { RecoveredLog } from './log-recovery.ts'
 import { removeSegmentFiles } from './log-recovery.ts'
 import type { Segment, SegmentContext } from './segment.ts'
+import { logFileName } from './segment-format.ts'
 import { SegmentList } from './segment-list.ts'
 
 /** A segment that takes the place of others. */
@@ -98,20 +100,18 @@ export class LogInventory {
       throw error
     }
     for (const segment of going) await segment.discard()
-    await this.removeFiles(going)
+    await this.removeFiles()
   }
 
-  /** Removes the files of segments that the checkpoint lists as going. */
-  async removeFiles(gone: readonly Segment[]): Promise<void> {
-    for (const segment of gone) {
+  /** Removes the files of all segments that the checkpoint lists as going, those too that could not be removed before. */
+  async removeFiles(): Promise<void> {
+    for (const base of this.#removing) {
       try {
-        await removeSegmentFiles(this.#context, segment.baseOffset)
-        this.#removing = this.#removing.filter((base) => base !== segment.baseOffset)
+        await removeSegmentFiles(this.#context, base)
+        this.#removing = this.#removing.filter((other) => other !== base)
       } catch (error) {
-        this.#diagnostics.warn(
-          { path: segment.path, err: error },
-          'segment could not be removed, tried again later',
-        )
+        const path = join(this.#context.directory, logFileName(base))
+        this.#diagnostics.warn({ path, err: error }, 'segment could not be removed, tried again later')
       }
     }
   }
@@ -123,7 +123,8 @@ export class LogInventory {
 
   /** Decides a swap: from here on a start finishes it. */
   async decideSwap(swap: SegmentSwap): Promise<void> {
-    this.#removing.push(...swap.replaced.slice(1).map((segment) => segment.baseOffset))
+    const gone = swap.replaced.slice(1).map((segment) => segment.baseOffset)
+    this.#removing = [...this.#removing, ...gone]
     this.#isSwapNoted = true
     await this.#save(swap)
   }

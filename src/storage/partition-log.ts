@@ -359,7 +359,10 @@ export class PartitionLog {
       this.#heldBytes = this.#segments.all
         .slice(count, unheldCount)
         .reduce((bytes, segment) => bytes + segment.bytes, 0)
-      if (count === 0) return 0
+      if (count === 0) {
+        await this.#inventory.removeFiles()
+        return 0
+      }
       const isLastExpired = count === this.#segments.all.length
       // The log always has a segment to write to, and it begins where the expired one ends.
       if (isLastExpired) await this.#guard(() => this.#roll(this.#inventory.active.endOffset))
@@ -649,7 +652,7 @@ export class PartitionLog {
       segments: this.#segments,
       commitSwap: (fresh, replaced) => this.#guard(() => this.#inventory.decideSwap({ fresh, replaced })),
       guard: (run) => this.#guard(run),
-      removeFiles: (gone) => this.#inventory.removeFiles(gone),
+      removeFiles: () => this.#inventory.removeFiles(),
     }
   }
 

@@ -29,7 +29,7 @@ export interface SwappableLog {
   /** Runs a change of the files; when it rejects, the log has failed. */
   guard(run: () => Promise<void>): Promise<void>
   /** Removes the files of segments that the log has let go of. */
-  removeFiles(gone: readonly Segment[]): Promise<void>
+  removeFiles(): Promise<void>
 }
 
 /** Swaps; false, with nothing changed, when the segments are not what they were when the new one was made of them. */
@@ -66,7 +66,7 @@ export async function swapSegments(
   }
   if (!isDecided) return false
   await fresh.saveIndexes()
-  await log.removeFiles(replaced.slice(1))
+  await log.removeFiles()
   await log.segments.closeUnused()
   return true
 }

@@ -139,6 +139,22 @@ describe('D4: a failed call is never taken for a success', () => {
   })
 })
 
+test('files that could not be removed go with the next retention', async () => {
+  const disk = new SimDisk()
+  const log = await openLog(disk, OPTIONS)
+  for (let index = 0; index < 12; index += 1) await log.append(batchOf(`b${index}`)).durable
+  const files = () => disk.files().filter((path) => path.endsWith('.log'))
+  disk.failAlways(['unlink'], 'EBUSY')
+  await log.deleteRecordsBefore(asOffset(10))
+  expect(files().length).toBeGreaterThan(log.segmentCount)
+  disk.heal()
+
+  await log.applyRetention(0)
+
+  expect(files()).toHaveLength(log.segmentCount)
+  expect([log.failure, basesOf(await readAll(log))]).toEqual([null, [10, 11]])
+})
+
 describe('D5: a full disk', () => {
   test('acknowledges nothing false, opens and serves reads while full, and takes work again once there is space', async () => {
     const disk = new SimDisk()
