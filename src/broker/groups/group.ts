@@ -29,7 +29,7 @@ import {
 } from './group-member.ts'
 import type { GroupOptions, GroupState } from './group-options.ts'
 import type { PersistedGroup } from './persisted-group.ts'
-import { memberFromSaved, memberToSave } from './persisted-group.ts'
+import { memberFromSaved, memberToSave, renamedInSaved } from './persisted-group.ts'
 
 export class Group {
   readonly id: string
@@ -53,6 +53,12 @@ export class Group {
   #newMemberAdded = false
   /** The first generation of an empty group waits a little for more members. */
   #waitsInitially = false
+  /** What was last written, and may not be durable yet. */
+  #saved: PersistedGroup | null = null
+  /** Writes that are under way. */
+  #savingCount = 0
+  /** The time to join is over, and what is being written is still waited for. */
+  #isJoinOverdue = false
 
   constructor(id: string, options: GroupOptions) {
     this.id = id
@@ -81,6 +87,7 @@ export class Group {
 
   /** Takes up a group read from disk: members have a full session to say that they are still there. */
   restore(saved: PersistedGroup): void {
+    this.#saved = saved
     this.#generationId = saved.generationId
     this.#protocolType = saved.protocolType === '' ? null : saved.protocolType
     this.#protocolName = saved.protocolName
@@ -208,8 +215,12 @@ export class Group {
     if (request.groupInstanceId !== null) {
       const memberId = this.#options.newMemberId(request.groupInstanceId)
       const replaced = this.#staticMembers.get(request.groupInstanceId)
-      if (replaced !== undefined) this.#replaceStatic(replaced, memberId, request, respond)
-      else this.#addAndRebalance(memberId, request, respond)
+      if (replaced !== undefined) {
+        this.#replaceStatic(replaced, memberId, request, respond)
+      } else {
+        this.#saveNewId(memberId, request, { respond })
+        this.#addAndRebalance(memberId, request, respond)
+      }
       return
     }
     const memberId = this.#options.newMemberId(request.clientId)
@@ -303,23 +314,74 @@ export class Group {
     this.#staticMembers.set(request.groupInstanceId as string, memberId)
     if (oldLeaderId === oldMemberId) this.#leaderId = memberId
     this.#update(member, request, respond)
-    if (
-      this.#state !== 'Stable' ||
-      !unchanged ||
-      selectProtocol([...this.#members.values()]) !== this.#protocolName
-    ) {
+    const isAsBefore =
+      this.#state === 'Stable' &&
+      unchanged &&
+      selectProtocol([...this.#members.values()]) === this.#protocolName
+    if (!isAsBefore) {
+      this.#saveNewId(memberId, request, { respond })
       this.#rebalance()
       return
     }
-    member.joinWaiting = null
-    void this.#options.persist(this.#persisted()).catch(() => {})
-    const isLeader = this.#leaderId === memberId
-    if (isLeader && !request.supportsSkippingAssignment) {
-      // An older client that hears it is leader would assign again, so it is told the old id leads.
-      respond({ ...this.#joinOk(member), leader: oldLeaderId ?? '', members: [] })
-    } else {
-      respond({ ...this.#joinOk(member), skipAssignment: isLeader })
+    const answer = () => {
+      // Meanwhile another may have its name, or a rebalance has begun, whose end answers it.
+      if (member.joinWaiting !== respond || this.#state !== 'Stable') return
+      member.joinWaiting = null
+      const isLeader = this.#leaderId === memberId
+      if (isLeader && !request.supportsSkippingAssignment) {
+        // An older client that hears it is leader would assign again, so it is told the old id leads.
+        respond({ ...this.#joinOk(member), leader: oldLeaderId ?? '', members: [] })
+      } else {
+        respond({ ...this.#joinOk(member), skipAssignment: isLeader })
+      }
     }
+    this.#saveNewId(memberId, request, { respond, onSaved: answer })
+  }
+
+  /**
+   * Makes the new id of a static member durable, where a restart would know the old one: 1. The member is told its new id.
+   * 2. The broker dies. 3. It starts, and the member's name has its old id. 4. The member is fenced, which is final for its
+   * client. So nobody is answered before that, see `#completeJoin`; and this member with an error, if it cannot be.
+   */
+  #saveNewId(
+    memberId: string,
+    { groupInstanceId }: JoinRequest,
+    { respond, onSaved }: { readonly respond: RespondJoin; readonly onSaved?: () => void },
+  ): void {
+    const renamed = renamedInSaved(this.#saved, { groupInstanceId: groupInstanceId ?? '', memberId })
+    if (renamed === null) {
+      onSaved?.()
+      return
+    }
+    this.#save(renamed, {
+      onSaved,
+      onFailed: () => {
+        const member = this.#members.get(memberId)
+        if (member?.joinWaiting !== respond) return
+        member.joinWaiting = null
+        respond(joinError('', KAFKA_ERROR.NOT_COORDINATOR))
+      },
+    })
+  }
+
+  /** Writes the group; a join that is complete by then waits for that. */
+  #save(
+    group: PersistedGroup,
+    { onSaved, onFailed }: { readonly onSaved?: (() => void) | undefined; readonly onFailed?: () => void },
+  ): void {
+    this.#saved = group
+    this.#savingCount += 1
+    const settle = (follow: (() => void) | undefined) => {
+      this.#savingCount -= 1
+      follow?.()
+      if (this.#state !== 'PreparingRebalance') return
+      if (this.#isJoinOverdue) this.#completeJoin()
+      else this.#tryCompleteJoin()
+    }
+    this.#options.persist(group).then(
+      () => settle(onSaved),
+      () => settle(onFailed),
+    )
   }
 
   #rebalance(): void {
@@ -368,12 +430,15 @@ export class Group {
   }
 
   #tryCompleteJoin(): void {
+    if (this.#savingCount > 0) return
     if (this.#waitsInitially || (this.#pendingMembers.size > 0 && this.#members.size > 0)) return
     for (const member of this.#members.values()) if (member.joinWaiting === null) return
     this.#completeJoin()
   }
 
   #completeJoin(): void {
+    this.#isJoinOverdue = this.#savingCount > 0
+    if (this.#isJoinOverdue) return
     this.#waitsInitially = false
     this.#joinTimer?.cancel()
     this.#joinTimer = null
@@ -439,8 +504,8 @@ export class Group {
     const generationId = this.#generationId
     const isCurrent = () => this.#state === 'CompletingRebalance' && this.#generationId === generationId
     const persisted = this.#persisted((member) => byMember.get(member.memberId) ?? NO_BYTES)
-    this.#options.persist(persisted).then(
-      () => {
+    this.#save(persisted, {
+      onSaved: () => {
         if (!isCurrent()) return
         this.#state = 'Stable'
         for (const member of this.#members.values()) {
@@ -452,12 +517,12 @@ export class Group {
           respond(this.#syncOk(member))
         }
       },
-      () => {
+      onFailed: () => {
         if (!isCurrent()) return
         this.#failSync(KAFKA_ERROR.NOT_COORDINATOR)
         this.#rebalance()
       },
-    )
+    })
   }
 
   #failSync(errorCode: number): void {
@@ -495,7 +560,7 @@ export class Group {
     this.#protocolName = null
     this.#leaderId = null
     this.#syncTimer?.cancel()
-    void this.#options.persist(this.#persisted()).catch(() => {})
+    this.#save(this.#persisted(), {})
   }
 
   /** Gives a member another full session, or `forMs`. */

@@ -60,3 +60,17 @@ export function memberFromSaved(saved: PersistedMember, group: PersistedGroup): 
     expiresAtMs: 0,
   }
 }
+
+/** The same generation with the static member of that name under its new id; null when there is nothing to change. */
+export function renamedInSaved(
+  group: PersistedGroup | null,
+  { groupInstanceId, memberId }: { readonly groupInstanceId: string; readonly memberId: string },
+): PersistedGroup | null {
+  const known = group?.members.find((member) => member.groupInstanceId === groupInstanceId)
+  if (group === null || known === undefined) return null
+  return {
+    ...group,
+    leaderId: group.leaderId === known.memberId ? memberId : group.leaderId,
+    members: group.members.map((member) => (member === known ? { ...known, memberId } : member)),
+  }
+}

@@ -16,6 +16,8 @@ export interface GroupFixture {
   readonly persisted: PersistedGroup[]
   /** Set it to make the next persist fail. */
   failPersist: boolean
+  /** What a persist waits for, if for anything. */
+  persistGate: Promise<void> | null
   /** Moves time millisecond by millisecond, so that timers run in their order. */
   pass(ms: number): Promise<void>
   /** Joins; the answer is filled in when it comes. */
@@ -40,10 +42,12 @@ export function makeGroup(options: { membersMax?: number; initialDelayMs?: numbe
     clock,
     persisted,
     failPersist: false,
+    persistGate: null,
     group: new Group('group', {
       clock,
       newMemberId: (prefix) => `${prefix}-${++idCount}`,
       persist: async (group) => {
+        if (fixture.persistGate !== null) await fixture.persistGate
         if (fixture.failPersist) throw new Error('the disk is gone')
         persisted.push(group)
       },

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import type { JoinResult } from '../../../src/broker/groups/group-member.ts'
+import type { PersistedGroup } from '../../../src/broker/groups/persisted-group.ts'
 import { KAFKA_ERROR } from '../../../src/wire/error-codes.ts'
 import { INITIAL_DELAY_MS, makeGroup, REBALANCE_MS, SESSION_MS } from './group-fixture.ts'
 
@@ -360,9 +362,10 @@ describe('static members', () => {
   }
 
   it('come back under their name without a rebalance, and keep their assignment', async () => {
-    const { join, sync, group } = await settleStatic()
+    const { join, sync, pass, group } = await settleStatic()
 
     const back = join({ groupInstanceId: 'i2' })
+    await pass(0)
     const memberId = back.result?.memberId ?? ''
 
     expect(back.result).toMatchObject({ errorCode: NONE, generationId: 1, members: [] })
@@ -381,9 +384,10 @@ describe('static members', () => {
   })
 
   it('that lead are told to skip the assignment when the version can say so', async () => {
-    const { join } = await settleStatic()
+    const { join, pass } = await settleStatic()
 
     const back = join(STATIC)
+    await pass(0)
 
     expect(back.result).toMatchObject({ errorCode: NONE, skipAssignment: true, generationId: 1 })
     expect(back.result?.leader).toBe(back.result?.memberId)
@@ -391,9 +395,10 @@ describe('static members', () => {
   })
 
   it('that lead are not told so in older versions, lest they assign again', async () => {
-    const { join, leaderId } = await settleStatic()
+    const { join, pass, leaderId } = await settleStatic()
 
     const back = join({ ...STATIC, supportsSkippingAssignment: false })
+    await pass(0)
 
     expect(back.result).toMatchObject({
       errorCode: NONE,
@@ -402,6 +407,69 @@ describe('static members', () => {
       members: [],
     })
     expect(back.result?.memberId).not.toBe(leaderId)
+  })
+
+  describe('that come back under a new id', () => {
+    type Settled = Awaited<ReturnType<typeof settleStatic>>
+    type Back = { result: JoinResult | null }
+
+    it.each<[string, (settled: Settled) => Back]>([
+      ['unchanged', ({ join }) => join({ groupInstanceId: 'i2' })],
+      [
+        'with another subscription',
+        ({ join, leaderId }) => {
+          const back = join({
+            groupInstanceId: 'i2',
+            protocols: [{ name: 'range', metadata: Buffer.from('other') }],
+          })
+          join({ memberId: leaderId, ...STATIC })
+          return back
+        },
+      ],
+      [
+        'after they were taken out',
+        ({ join, group, leaderId }) => {
+          group.leave({ memberId: '', groupInstanceId: 'i2' })
+          const back = join({ groupInstanceId: 'i2' })
+          join({ memberId: leaderId, ...STATIC })
+          return back
+        },
+      ],
+    ])('%s are answered once a restart knows it', async (_, comeBack) => {
+      const fixture = makeGroup()
+      const settled = await settleStatic(fixture)
+      const gate = Promise.withResolvers<void>()
+      fixture.persistGate = gate.promise
+
+      const back = comeBack(settled)
+      await fixture.pass(SESSION_MS / 2)
+      const early = back.result
+      gate.resolve()
+      await fixture.pass(0)
+
+      const memberId = back.result?.memberId ?? ''
+      const restored = makeGroup()
+      restored.group.restore(fixture.persisted.at(-1) as PersistedGroup)
+      expect(early).toBeNull()
+      expect(back.result?.errorCode).toBe(NONE)
+      expect(restored.heartbeat(memberId, 1, 'i2')).toBe(NONE)
+      expect(restored.sync(memberId, 1, {}, 'i2').result?.assignment.toString()).toBe('two')
+    })
+
+    it('are told to ask again when it cannot be made durable', async () => {
+      const fixture = makeGroup()
+      await settleStatic(fixture)
+      fixture.failPersist = true
+      const refused = fixture.join({ groupInstanceId: 'i2' })
+      await fixture.pass(0)
+      fixture.failPersist = false
+
+      const back = fixture.join({ groupInstanceId: 'i2' })
+      await fixture.pass(0)
+
+      expect(refused.result).toMatchObject({ errorCode: NOT_COORDINATOR, memberId: '' })
+      expect(back.result).toMatchObject({ errorCode: NONE, generationId: 1 })
+    })
   })
 
   it('that come back with another subscription cause a rebalance', async () => {
