@@ -170,3 +170,42 @@ it(`what was answered survives a power cut at any disk call, over ${SEEDS} seeds
     }
   }
 }, 3_600_000)
+
+async function committedOffsetOf(connection: RawConnection, topic: string): Promise<number> {
+  const topics = [{ name: topic, partitionIndexes: [0] }]
+  const answer = await connection.request(offsetFetchApi, 7, { groupId: 'group', topics })
+  return answer.topics[0]?.partitions[0]?.committedOffset ?? -1
+}
+
+it('a topic that is made again has no committed offsets of its predecessor, wherever the power failed', async () => {
+  const inherited: number[] = []
+  let isAnswered = false
+  for (let calls = 1; !isAnswered; calls += 1) {
+    const disk = new SimDisk()
+    const cut = await start(disk)
+    const connection = await connect(cut)
+    await createTopic(connection, 'orders')
+    await connection.request(offsetCommitApi, 7, {
+      groupId: 'group',
+      generationIdOrMemberEpoch: -1,
+      topics: [
+        {
+          name: 'orders',
+          partitions: [{ partitionIndex: 0, committedOffset: 5, committedMetadata: '' }],
+        },
+      ],
+    })
+    const died = disk.dieAfter(calls)
+    const deleted = connection.request(deleteTopicsApi, 5, { topicNames: ['orders'] })
+    deleted.catch(() => {})
+    isAnswered = await Promise.race([deleted.then(() => true), died.then(() => false)])
+    connection.close()
+    void cut.broker.stop()
+
+    const again = await connect(await start(disk.crash(seededRandom(calls))))
+    const isGone = !(await metadataOf(again, null)).topics.some(({ name }) => name === 'orders')
+    if (isGone) await createTopic(again, 'orders')
+    if ((await committedOffsetOf(again, 'orders')) !== (isGone ? -1 : 5)) inherited.push(calls)
+  }
+  expect(inherited).toEqual([])
+}, 60_000)

@@ -14,6 +14,7 @@ import { CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, TOPIC_OPERATIONS } from '../a
 import { LEADER_EPOCH, NODE_ID } from '../broker-context.ts'
 import type { Topic } from '../topics/topic.ts'
 import { isInternalTopic, topicNameProblem } from '../topics/topic-name.ts'
+import { createTopic } from './create-topic.ts'
 import type { Call } from './route.ts'
 import { route } from './route.ts'
 
@@ -96,7 +97,7 @@ async function create(name: string, call: Call) {
       const existing = topics.byName(name)
       if (existing !== undefined) return describe(existing)
       if (topics.isFullFor(partitionCount)) return failed(name, KAFKA_ERROR.POLICY_VIOLATION)
-      return describe(await topics.create({ name, partitionCount, overrides: {} }))
+      return describe(await createTopic({ name, partitionCount, overrides: {} }, call.broker))
     })
   } catch (error) {
     diagnostics.error({ err: error, topic: name }, 'a topic could not be created')

@@ -10,6 +10,7 @@ import { NODE_ID } from '../broker-context.ts'
 import { CONFIG_KEYS, configProblem, configValue } from '../topics/topic-config.ts'
 import { isInternalTopic, topicNameProblem } from '../topics/topic-name.ts'
 import { describeConfig } from './config-entries.ts'
+import { createTopic } from './create-topic.ts'
 import type { Call } from './route.ts'
 import { route } from './route.ts'
 
@@ -38,7 +39,7 @@ async function handle(request: Request, call: Call): Promise<Response> {
 }
 
 async function create(request: TopicRequest, validateOnly: boolean, call: Call) {
-  const { topics, options, diagnostics } = call.broker
+  const { options, diagnostics } = call.broker
   const { name } = request
   const partitionCount = partitionCountOf(request, options.defaultPartitionCount)
   const problem = problemOf(request, partitionCount, call)
@@ -54,7 +55,7 @@ async function create(request: TopicRequest, validateOnly: boolean, call: Call) 
   }
   if (validateOnly) return described
   try {
-    const topic = await topics.create({ name, partitionCount, overrides })
+    const topic = await createTopic({ name, partitionCount, overrides }, call.broker)
     return { ...described, topicId: topic.id }
   } catch (error) {
     diagnostics.error({ err: error, topic: name }, 'a topic could not be created')
