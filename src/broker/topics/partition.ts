@@ -449,6 +449,8 @@ async function rebuildMemory(log: PartitionLog, memory: ProducerMemory, options:
     producers.clear()
     transactions.clear()
     await options.disk.unlink(path)
+    // Were it back after the next power cut, the log may have grown past it, and other batches be where it says these are.
+    await options.disk.syncDirectory(options.directory)
   }
   transactions.forgetAborted(await vanishedMarkers(log, transactions))
   let offset = Math.max(covered, log.logStartOffset)

@@ -1,0 +1,61 @@
+/** A partition over power cuts: what it remembers of producers is what its log holds. */
+
+import { afterEach, describe, expect, it } from 'vitest'
+import { readBatchHeader } from '../../../src/batch/record-batch.ts'
+import { DEFAULT_BROKER_OPTIONS } from '../../../src/broker/broker-options.ts'
+import { Partition } from '../../../src/broker/topics/partition.ts'
+import { effectiveConfig } from '../../../src/broker/topics/topic-config.ts'
+import { seededRandom } from '../../../src/core/random.ts'
+import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
+import { ManualClock, settle } from '../../storage/support.ts'
+import { SimDisk, simPath } from '../../support/sim-disk.ts'
+import { batchOf } from '../broker-client.ts'
+
+const open: Partition[] = []
+afterEach(async () => {
+  for (const partition of open.splice(0)) await partition.close()
+})
+
+async function openPartition(disk: SimDisk, { producerSnapshotBytes = 2 ** 40 } = {}): Promise<Partition> {
+  const partition = await Partition.open({
+    disk,
+    clock: new ManualClock(),
+    diagnostics: silentDiagnostics,
+    directory: simPath('t', '0'),
+    topicName: 't',
+    index: 0,
+    config: effectiveConfig({}, { ...DEFAULT_BROKER_OPTIONS, sync: { policy: 'never' } }),
+    producersMax: 10,
+    producerSnapshotBytes,
+    reopenMs: 1000,
+  })
+  open.push(partition)
+  return partition
+}
+
+async function append(partition: Partition, producerId: number, baseSequence: number) {
+  const batch = batchOf(['x'], { producerId, producerEpoch: 0, baseSequence })
+  const appended = partition.append(batch, readBatchHeader(batch, 0))
+  if (appended.kind === 'refused') throw new Error(appended.message)
+  await appended.durable
+  await settle()
+  return appended.baseOffset
+}
+
+describe('a partition that acknowledges before it syncs', () => {
+  it('knows no batch that a power cut took, however often the power fails', async () => {
+    const disk = new SimDisk()
+    const first = await openPartition(disk, { producerSnapshotBytes: 1 })
+    for (let sequence = 0; sequence < 3; sequence += 1) await append(first, 1, sequence)
+    const once = disk.crash(seededRandom(1), 'none')
+    const second = await openPartition(once)
+    for (let sequence = 0; sequence < 5; sequence += 1) await append(second, 2, sequence)
+    await second.log.flush()
+    const third = await openPartition(once.crash(seededRandom(2), 'none'))
+
+    const baseOffset = await append(third, 1, 2)
+
+    expect([second.highWatermark, third.highWatermark]).toEqual([5, 6])
+    expect(baseOffset).toBe(5)
+  })
+})
