@@ -39,6 +39,18 @@ export class SourceTopics {
     return passthroughTopicOf(stream, this.#templates)
   }
 
+  /** The topics that `ensureOutputs` makes sure of. */
+  outputsOf(vaultTopic: string): string[] {
+    const stream = this.streamOf(vaultTopic)
+    return stream === null ? [] : [this.enrichedTopicOf(stream), this.deadLetterTopic]
+  }
+
+  /** The topic that `ensurePassthrough` makes sure of; null for a topic that is not read. */
+  passthroughOf(vaultTopic: string): string | null {
+    const stream = this.streamOf(vaultTopic)
+    return stream === null ? null : this.passthroughTopicOf(stream)
+  }
+
   /** Makes sure of the topic that a vault topic's batches are forwarded to, with as many partitions as it has itself. */
   async ensurePassthrough(cluster: KafkaCluster, vaultTopic: string): Promise<void> {
     const stream = this.streamOf(vaultTopic)

@@ -69,8 +69,6 @@ export class AssignedPartition {
   isBusy = false
   /** Attempts in a row that failed because of an output of this partition. */
   failureCount = 0
-  /** The topic that its batches are forwarded to was made sure of. */
-  hasPassthroughTopic = false
   counts: PartitionCounts
   /** As of the last commit: going back undoes what was counted. */
   #committedCounts: PartitionCounts

@@ -33,7 +33,6 @@ import { listOffsets } from '../kafka/offsets.ts'
 import { orAborted } from '../kafka/or-aborted.ts'
 import { TransactionalProducer } from '../kafka/transactional-producer.ts'
 import type { DebtReason } from '../ledger/debt-entry.ts'
-import { ensureLedgerTopic } from '../ledger/ledger-topic.ts'
 import { AmbientCheck, AmbientReader, createAmbientBuffer } from '../pressure/ambient-status.ts'
 import type { Tier } from '../pressure/tiers.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
@@ -53,6 +52,7 @@ import {
   OUTPUT_BYTES_HELD_MAX,
   type OutputOrigin,
 } from './delivery.ts'
+import { OutputTopics } from './output-topics.ts'
 import type { ProcessorMetrics } from './processor-metrics.ts'
 import { openProcessorMetrics } from './processor-metrics.ts'
 import { TransactionalDelivery } from './transactional-delivery.ts'
@@ -131,6 +131,7 @@ export class Processor {
   readonly #enricher: Enricher
   readonly #metrics: ProcessorMetrics
   readonly #delivery: Delivery
+  readonly #outputs: OutputTopics
   readonly #ambient: AmbientReader
   readonly #tiers: AmbientCheck
   readonly #work: WorkLog
@@ -176,6 +177,7 @@ export class Processor {
       topics: (names) => names.filter((name) => topics.streamOf(name) !== null),
     })
     this.#delivery = this.#openDelivery()
+    this.#outputs = new OutputTopics(options)
   }
 
   /**
@@ -207,6 +209,7 @@ export class Processor {
     this.#stopping.abort()
     // Leaving revokes the partitions, and that waits for their outputs and commits them.
     await this.#upTo(STOP_GROUP_MS_MAX, this.#group.stop())
+    this.#outputs.stop()
     this.#commitTimer?.cancel()
     await this.#fetcher.stop()
     await this.#delivery.stop()
@@ -216,7 +219,7 @@ export class Processor {
   async #run(): Promise<void> {
     const { signal } = this.#stopping
     try {
-      await this.#unlessStopped(ensureLedgerTopic(this.#options.cluster))
+      await this.#unlessStopped(this.#outputs.ensureLedger())
       // Before the committed offsets are read: what a predecessor left open is decided here, and not by its timeout.
       await this.#unlessStopped(this.#delivery.open(signal))
     } catch (error) {
@@ -267,7 +270,7 @@ export class Processor {
           await this.#unlessStopped(this.#delivery.waitForRoom())
         }
         const tier = this.#tiers.tierFor(recordCountAt(records, at))
-        if (tier === 'passthrough') await this.#unlessStopped(this.#ensurePassthrough(assigned))
+        if (tier === 'passthrough') await this.#ensurePassthrough(assigned)
         if (!claim.isCurrent() || this.#stopping.signal.aborted) break
         this.#workOn(assigned, records, at, tier, startedMs)
         at += batchBytesAt(records, at)
@@ -321,10 +324,9 @@ export class Processor {
     return { zone, driver }
   }
 
-  async #ensurePassthrough(assigned: AssignedPartition): Promise<void> {
-    if (assigned.hasPassthroughTopic || this.#options.passthrough !== 'forward') return
-    await this.#options.topics.ensurePassthrough(this.#options.cluster, assigned.topic)
-    assigned.hasPassthroughTopic = true
+  async #ensurePassthrough({ topic }: AssignedPartition): Promise<void> {
+    if (this.#options.passthrough !== 'forward' || this.#outputs.hasPassthroughFor(topic)) return
+    await this.#unlessStopped(this.#outputs.ensurePassthroughFor(topic))
   }
 
   /** The vault's log begins behind the partition's position: its bytes were deleted before anybody could process them. */
@@ -506,7 +508,7 @@ export class Processor {
   async #begin(partitions: readonly TopicPartition[]): Promise<void> {
     // Nothing is assigned now, so this gives up what is left of an earlier assignment, or does nothing.
     await this.#commitNow()
-    const { cluster, topics } = this.#options
+    const { cluster } = this.#options
     const committed = await this.#group.committed(partitions)
     const fresh = committed.filter(({ offset }) => offset < 0)
     const earliest = await listOffsets(
@@ -514,9 +516,7 @@ export class Processor {
       fresh.map(({ topic, partition }) => ({ topic, partition, at: 'earliest' as const })),
     )
     const starts = [...committed.filter(({ offset }) => offset >= 0), ...earliest]
-    await Promise.all(
-      [...new Set(starts.map(({ topic }) => topic))].map((topic) => topics.ensureOutputs(cluster, topic)),
-    )
+    await this.#outputs.ensureFor([...new Set(starts.map(({ topic }) => topic))])
     if (this.#stopping.signal.aborted) return
     for (const { topic, partition, offset } of starts) this.#open(topic, partition, asOffset(offset))
     const before = this.#fetcher

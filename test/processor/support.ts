@@ -22,6 +22,7 @@ import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { compileTopology } from '../../src/topology/compile.ts'
 import { parseTopology } from '../../src/topology/parse-topology.ts'
 import { DEFAULT_STREAM_TOPICS } from '../../src/vault/stream-topics.ts'
+import { deleteTopicsApi } from '../../src/wire/20-delete-topics.ts'
 import { createPartitionsApi } from '../../src/wire/37-create-partitions.ts'
 import { incrementalAlterConfigsApi } from '../../src/wire/44-incremental-alter-configs.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../src/wire/api.ts'
@@ -197,6 +198,14 @@ export class ProcessorWorld {
   async partitionCount(topic: string): Promise<number> {
     const { topics } = await this.cluster.refreshMetadata([topic])
     return topics.get(topic)?.partitions.length ?? 0
+  }
+
+  async deleteTopic(name: string): Promise<void> {
+    await this.cluster.request(
+      deleteTopicsApi,
+      { topicNames: [name], topics: [{ name }], timeoutMs: 5_000 },
+      'controller',
+    )
   }
 
   async growTopic(name: string, count: number): Promise<void> {
