@@ -1,12 +1,12 @@
 /**
  * The ledger as the compactor needs it: followed all the time, and with the entries of the account `owed` as they were recorded,
- * one for each key. The books join entries that touch; to forget one, every key that it was written under has to go.
+ * one for each key. The books join entries that touch, and cut those that overlap (as a processor without transactions leaves
+ * them when it does work again); to forget one, every key that it was written under has to go.
  */
 
 import { GopherShipError } from '../core/errors.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
 import { TopicReader } from '../kafka/topic-reader.ts'
-import type { DebtAccounts } from '../ledger/debt-accounts.ts'
 import { type DebtEntry, type DebtPartition, partitionKey } from '../ledger/debt-entry.ts'
 import type { DebtBooks } from '../ledger/debt-ranges.ts'
 import { decodeDebtEntry, decodeDebtKey } from '../ledger/debt-record.ts'
@@ -22,7 +22,7 @@ export class LedgerView {
   readonly #diagnostics: Diagnostics
   readonly #reader: TopicReader
   readonly #fold = new LedgerFold()
-  /** By partition, then by first offset. */
+  /** By partition, then by first offset; in the order of their records. */
   readonly #owed = new Map<string, Map<number, DebtEntry>>()
   readonly #owedVersions = new Map<string, number>()
   #unreadableCount = 0
@@ -71,13 +71,10 @@ export class LedgerView {
     return this.#fold.partitions()
   }
 
-  /** Both accounts of a partition; `owed` with an entry for each key, in offset order, not joined. */
-  accountsOf(partition: DebtPartition): DebtAccounts {
+  /** Both accounts of a partition; `owed` with an entry for each key, in the order of their records. */
+  recordedOf(partition: DebtPartition): { readonly owed: readonly DebtEntry[]; readonly repaid: DebtBooks } {
     const owed = [...(this.#owed.get(partitionKey(partition))?.values() ?? [])]
-    return {
-      owed: owed.sort((a, b) => a.first - b.first),
-      repaid: this.#fold.accountsOf(partition).repaid,
-    }
+    return { owed, repaid: this.#fold.accountsOf(partition).repaid }
   }
 
   /** The books of a partition as the topic has them. */
@@ -110,8 +107,9 @@ export class LedgerView {
     const name = partitionKey(partition)
     const entries = this.#owed.get(name) ?? new Map<number, DebtEntry>()
     this.#owed.set(name, entries)
-    if (value === null) entries.delete(first)
-    else entries.set(first, decodeDebtEntry(key, value))
+    // Deleted first, because a map keeps the place of a key that it has: this record is the newest.
+    entries.delete(first)
+    if (value !== null) entries.set(first, decodeDebtEntry(key, value))
     if (entries.size === 0) this.#owed.delete(name)
     this.#owedVersions.set(name, (this.#owedVersions.get(name) ?? 0) + 1)
   }

@@ -9,15 +9,15 @@
  */
 
 import type { Offset } from '../core/brands.ts'
-import { booksOf, type DebtAccounts, forgetBefore } from '../ledger/debt-accounts.ts'
+import { booksOf, forgetBefore } from '../ledger/debt-accounts.ts'
 import { changesBetween } from '../ledger/debt-changes.ts'
 import type { DebtEntry, DebtPartition } from '../ledger/debt-entry.ts'
 import {
   addDebt,
-  coalesce,
   type DebtBooks,
   debtWithin,
   loseDebt,
+  overlay,
   type Settlement,
   settleDebt,
 } from '../ledger/debt-ranges.ts'
@@ -33,12 +33,12 @@ export interface Booking {
 }
 
 /** The ledger's part that is needed here. */
-export type OwedSource = Pick<LedgerView, 'accountsOf' | 'owedVersionOf'>
+export type OwedSource = Pick<LedgerView, 'recordedOf' | 'owedVersionOf'>
 
 /** Both accounts, and what they amount to. */
 interface Standing {
-  /** One entry for each key, not joined. */
-  readonly owed: DebtBooks
+  /** One entry for each key, in the order of their records. */
+  readonly owed: readonly DebtEntry[]
   readonly repaid: DebtBooks
   readonly books: DebtBooks
 }
@@ -71,7 +71,7 @@ export class OwnedPartition {
     this.progress = options.progress
     this.#ledger = options.ledger
     this.#owedVersion = this.#ledger.owedVersionOf(this.partition)
-    this.#standing = this.#lookUp(this.#ledger.accountsOf(this.partition).repaid)
+    this.#standing = this.#lookUp(this.#ledger.recordedOf(this.partition).repaid)
   }
 
   /** Everything booked, as of now. The same object until something changes. */
@@ -115,7 +115,7 @@ export class OwnedPartition {
       key: encodeDebtKey({ ...entry, account: 'owed' }),
       value: null,
     }))
-    const booking = this.#booking({ ...after, books: overlaid(after) })
+    const booking = this.#booking({ ...after, books: laidOver(after) })
     return {
       records: [...tombstones, ...booking.records],
       commit: () => {
@@ -147,15 +147,16 @@ export class OwnedPartition {
   }
 
   #lookUp(repaid: DebtBooks): Standing {
-    const recorded = this.#ledger.accountsOf(this.partition).owed
+    const recorded = this.#ledger.recordedOf(this.partition).owed
     const firsts = new Set<number>(recorded.map(({ first }) => first))
     for (const first of this.#forgotten) if (!firsts.has(first)) this.#forgotten.delete(first)
     const owed = recorded.filter(({ first }) => !this.#forgotten.has(first))
-    return { owed, repaid, books: overlaid({ owed, repaid }) }
+    return { owed, repaid, books: laidOver({ owed, repaid }) }
   }
 }
 
-const overlaid = ({ owed, repaid }: DebtAccounts): DebtBooks => booksOf({ owed: coalesce(owed), repaid })
+const laidOver = ({ owed, repaid }: Pick<Standing, 'owed' | 'repaid'>): DebtBooks =>
+  booksOf({ owed: overlay(owed), repaid })
 
 const withParts = (repaid: DebtBooks, parts: readonly DebtEntry[]): DebtBooks =>
   parts.reduce<DebtBooks>((books, part) => addDebt(books, part), repaid)

@@ -18,6 +18,7 @@ import {
   debtWithin,
   loseDebt,
   NO_DEBT,
+  overlay,
   type Settlement,
   settleDebt,
   subtractDebt,
@@ -78,17 +79,44 @@ export function writeOff(
  * Forgets what is settled below the vault's first remaining offset: nothing refers to those records any more. Of the account
  * `owed` only entries that lie below it as a whole and are settled as a whole go, and never the last, which may still grow.
  * What is open or lost stays in the books, because it is never forgotten silently.
+ *
+ * @param accounts `owed` with an entry for each key, in the order of their records; they may overlap.
  */
-export function forgetBefore(accounts: DebtAccounts, logStartOffset: Offset): DebtAccounts {
-  const books = booksOf(accounts)
-  const isSettled = (range: OffsetRange) =>
-    debtWithin(books, range).every(({ state }) => state === 'settled') && range.last < logStartOffset
-  const forgotten = accounts.owed.slice(0, -1).filter(isSettled)
-  if (forgotten.length === 0) return accounts
+export function forgetBefore(
+  accounts: { readonly owed: readonly DebtEntry[]; readonly repaid: DebtBooks },
+  logStartOffset: Offset,
+): typeof accounts {
+  const { owed } = accounts
+  const books = booksOf({ owed: overlay(owed), repaid: accounts.repaid })
+  const gone = new Set<DebtEntry>()
   let { repaid } = accounts
-  for (const entry of forgotten) repaid = subtractDebt(repaid, rangeOf(entry.first, entry.last))
-  const gone = new Set(forgotten)
-  return { owed: accounts.owed.filter((entry) => !gone.has(entry)), repaid }
+  for (const { range, entries } of overlapping(owed).slice(0, -1)) {
+    if (range.last >= logStartOffset) break
+    if (!debtWithin(books, range).every(({ state }) => state === 'settled')) continue
+    repaid = subtractDebt(repaid, range)
+    for (const entry of entries) gone.add(entry)
+  }
+  return gone.size === 0 ? accounts : { owed: owed.filter((entry) => !gone.has(entry)), repaid }
+}
+
+/**
+ * Entries in groups, by offset: those of one overlap and can only be forgotten together. Say [0, 99] was recorded first and
+ * [50, 149] then; without the second, the first would say again what it said of [50, 99].
+ */
+function overlapping(
+  entries: readonly DebtEntry[],
+): { readonly range: OffsetRange; readonly entries: readonly DebtEntry[] }[] {
+  const groups: { range: OffsetRange; entries: DebtEntry[] }[] = []
+  for (const entry of entries.toSorted((a, b) => a.first - b.first)) {
+    const group = groups.at(-1)
+    if (group === undefined || group.range.last < entry.first) {
+      groups.push({ range: rangeOf(entry.first, entry.last), entries: [entry] })
+    } else {
+      group.range = rangeOf(group.range.first, Math.max(group.range.last, entry.last))
+      group.entries.push(entry)
+    }
+  }
+  return groups
 }
 
 function withParts(repaid: DebtBooks, parts: readonly DebtEntry[]): DebtBooks {

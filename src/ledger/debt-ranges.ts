@@ -108,6 +108,19 @@ export function coalesce(entries: readonly DebtEntry[]): DebtBooks {
   return joinedRun(entries)
 }
 
+/** Books from entries in the order of their records: where they overlap, a newer one takes its range from the older ones. */
+export function overlay(entries: Iterable<DebtEntry>): DebtBooks {
+  const list = [...entries]
+  const ordered = list.toSorted((a, b) => a.first - b.first)
+  const isDisjoint = ordered.every((entry, index) => entry.last < (ordered[index + 1]?.first ?? Infinity))
+  if (isDisjoint) return coalesce(ordered)
+  let books: readonly DebtEntry[] = []
+  for (const entry of list) {
+    books = [...subtractDebt(books, entry), entry].toSorted((a, b) => a.first - b.first)
+  }
+  return coalesce(books)
+}
+
 /** What of a range is not open debt, in words; empty when all of it is. */
 function notOpen(books: DebtBooks, range: OffsetRange): string[] {
   assert(isRange(range), `expected a range of offsets, found ${formatRange(range)}`)

@@ -10,7 +10,7 @@
 import { booksOf, type DebtAccounts, NO_ACCOUNTS } from './debt-accounts.ts'
 import { changesBetween } from './debt-changes.ts'
 import { type DebtEntry, type DebtPartition, partitionKey } from './debt-entry.ts'
-import { coalesce, type DebtBooks, subtractDebt } from './debt-ranges.ts'
+import { type DebtBooks, overlay } from './debt-ranges.ts'
 import { type DebtAccount, type DebtRecord, decodeDebtEntry, decodeDebtKey } from './debt-record.ts'
 
 /** The latest entries of one partition's accounts by first offset; a map's order is the order of their records. */
@@ -57,8 +57,8 @@ export class LedgerFold {
     const recorded = this.#partitions.get(partitionKey(partition))
     if (recorded === undefined) return NO_ACCOUNTS
     recorded.accounts ??= {
-      owed: overlaid(recorded.entries.owed.values()),
-      repaid: overlaid(recorded.entries.repaid.values()),
+      owed: overlay(recorded.entries.owed.values()),
+      repaid: overlay(recorded.entries.repaid.values()),
     }
     return recorded.accounts
   }
@@ -93,17 +93,4 @@ function newlyRecorded(partition: DebtPartition): Recorded {
 function forgetSums(recorded: Recorded): void {
   recorded.accounts = null
   recorded.books = null
-}
-
-/** Disjoint books from entries in the order of their records: a newer one takes its range from the older ones. */
-function overlaid(entries: Iterable<DebtEntry>): DebtBooks {
-  const list = [...entries]
-  const ordered = list.toSorted((a, b) => a.first - b.first)
-  const isDisjoint = ordered.every((entry, index) => entry.last < (ordered[index + 1]?.first ?? Infinity))
-  if (isDisjoint) return coalesce(ordered)
-  let books: readonly DebtEntry[] = []
-  for (const entry of list) {
-    books = [...subtractDebt(books, entry), entry].toSorted((a, b) => a.first - b.first)
-  }
-  return coalesce(books)
 }

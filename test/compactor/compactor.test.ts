@@ -70,6 +70,21 @@ describe('paying', () => {
     })
   })
 
+  test('what overlaps in the ledger is paid once, as the newer entry has it', async () => {
+    await world.produce(150)
+    await world.owe(debtOf(50, 99), debtOf(0, 79, { tier: 'partial' }), debtOf(120, 129))
+
+    await world.startCompactor()
+    await world.untilPaid()
+
+    expect(await world.outputs()).toEqual(new Map([...onceEach(0, 99), ...onceEach(120, 129)]))
+    expect(shorts(await world.books())).toEqual([
+      'settled partial 0-79',
+      'settled passthrough 80-99',
+      'settled passthrough 120-129',
+    ])
+  })
+
   test('of batches that lie across the ends of a range only the records within are paid', async () => {
     await world.produce(60)
     await world.owe(debtOf(3, 27), debtOf(35, 35), debtOf(41, 52, { tier: 'partial' }))

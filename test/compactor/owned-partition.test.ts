@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Booking, OwnedPartition } from '../../src/compactor/owned-partition.ts'
 import { asOffset } from '../../src/core/brands.ts'
-import type { DebtAccounts } from '../../src/ledger/debt-accounts.ts'
 import type { DebtEntry } from '../../src/ledger/debt-entry.ts'
 import {
   type DebtRecord,
@@ -45,17 +44,18 @@ class LateLedger {
     return this.#version
   }
 
-  accountsOf(): DebtAccounts {
+  recordedOf() {
     const seen = this.records.slice(0, this.#seenCount)
     const owed = new Map<number, DebtEntry>()
     for (const { key, value } of seen) {
       const { account, first } = decodeDebtKey(key)
       if (account !== 'owed') continue
-      if (value === null) owed.delete(first)
-      else owed.set(first, { ...foldOf([{ key, value }]).booksOf(PARTITION)[0] } as DebtEntry)
+      // Deleted first, because a map keeps the place of a key that it has.
+      owed.delete(first)
+      if (value !== null) owed.set(first, { ...foldOf([{ key, value }]).booksOf(PARTITION)[0] } as DebtEntry)
     }
     return {
-      owed: [...owed.values()].sort((a, b) => a.first - b.first),
+      owed: [...owed.values()],
       repaid: foldOf(seen).accountsOf(PARTITION).repaid,
     }
   }
@@ -166,6 +166,35 @@ describe('settling', () => {
     ledger.catchUp()
 
     expect(shorts(own(ledger).books())).toEqual(shorts(owned.books()))
+  })
+})
+
+describe('entries that overlap, as a processor without transactions leaves them when it does work again', () => {
+  test('are read as everybody reads them: the newer one counts', () => {
+    const ledger = new LateLedger()
+    ledger.owe(debt(0, 99), debt(50, 149, { tier: 'partial' }), debt(20, 69))
+    ledger.catchUp()
+    const owned = own(ledger)
+
+    expect(shorts(owned.books())).toEqual(['open passthrough 0-69', 'open partial 70-149'])
+    expect(shorts(owned.books())).toEqual(shorts(ledger.books))
+    ledger.take(owned.settle(rangeOf(0, 149), SETTLED))
+    expect(shorts(ledger.books)).toEqual(['settled passthrough 0-69', 'settled partial 70-149'])
+  })
+
+  test('are forgotten together, for one would bring back what another had taken from it', () => {
+    const ledger = new LateLedger()
+    ledger.owe(debt(50, 149), debt(0, 99), debt(200, 209))
+    ledger.catchUp()
+    const owned = own(ledger)
+    ledger.take(owned.settle(rangeOf(0, 149), SETTLED))
+
+    ledger.take(owned.forget(asOffset(120)))
+    expect(shorts(ledger.books)).toEqual(['settled passthrough 0-149', 'open passthrough 200-209'])
+
+    ledger.take(owned.forget(asOffset(150)))
+    expect(shorts(ledger.books)).toEqual(['open passthrough 200-209'])
+    expect(shorts(owned.books())).toEqual(['open passthrough 200-209'])
   })
 })
 
