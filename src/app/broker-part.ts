@@ -8,6 +8,7 @@ import { HOLD_RETENTION_CALL } from '../broker/topics/retention-hold.ts'
 import type { Config } from '../config/schema.ts'
 import { isWildcardHost } from '../core/loopback.ts'
 import type { ThreadSupervisor } from '../core/thread-supervisor.ts'
+import { DEFAULT_STREAM_TOPICS, vaultTopicsPattern } from '../vault/stream-topics.ts'
 import type { AppContext } from './app-context.ts'
 import { superviseThread } from './supervised-thread.ts'
 
@@ -67,15 +68,6 @@ function brokerOptions({ broker, streams }: Config): Partial<BrokerOptions> {
     retentionBytes: broker.retentionBytes,
     segmentBytesMax: broker.segmentBytes,
     segmentAgeMsMax: broker.segmentMs,
-    heldTopicsPattern: topicsPattern(streams.vaultTemplate),
+    heldTopicsPattern: vaultTopicsPattern({ ...DEFAULT_STREAM_TOPICS, vault: streams.vaultTemplate }),
   }
-}
-
-/** A regular expression for every name that a template can give: with a stream in it, and the stem of the default stream. */
-function topicsPattern(template: string): string {
-  const [before = '', after] = template.split('{stream}')
-  const literal = (name: string) => name.replaceAll('.', '\\.')
-  if (after === undefined) return `^${literal(before)}$`
-  const stem = before === '' ? after.replace(/^[._-]/, '') : before.replace(/[._-]$/, '') + after
-  return `^${literal(before)}.+${literal(after)}$|^${literal(stem)}$`
 }

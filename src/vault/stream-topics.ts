@@ -40,9 +40,10 @@ export type StreamNameProblem = 'illegal' | 'reserved'
 const PLACEHOLDER = '{stream}'
 /** Kafka's own rule for topic names (`org.apache.kafka.common.internals.Topic`). */
 const LEGAL_NAME = /^[a-zA-Z0-9._-]+$/
-/** Names of GopherShip and of Kafka itself that hold whatever the templates say. */
-const RESERVED_PREFIXES = ['raw-vault', 'enriched.', 'passthrough.', 'gophership.', '__']
-const RESERVED_NAMES = ['dead-letter']
+/** Names of GopherShip and of Kafka itself that hold whatever the templates say. None of these topics is ever the vault. */
+const OTHER_TOPIC_PREFIXES = ['enriched.', 'passthrough.', 'gophership.', '__']
+const OTHER_TOPICS = ['dead-letter']
+const RESERVED_PREFIXES = ['raw-vault', ...OTHER_TOPIC_PREFIXES]
 
 /** The topic that holds the raw bytes of a valid stream. */
 export function vaultTopicOf(
@@ -89,7 +90,7 @@ export function passthroughTopicOf(
 
 /** True for a name no producer may write to: GopherShip's own topics and Kafka's internal ones. */
 export function isReserved(name: string, templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS): boolean {
-  if (RESERVED_NAMES.includes(name) || name === templates.deadLetter) return true
+  if (OTHER_TOPICS.includes(name) || name === templates.deadLetter) return true
   if (RESERVED_PREFIXES.some((prefix) => name.startsWith(prefix))) return true
   return [templates.vault, templates.enriched, templates.passthrough].some((template) =>
     followsTemplate(name, template),
@@ -104,7 +105,23 @@ export function streamNameProblem(
   if (name.length === 0 || name.length > TOPIC_NAME_CHARS_MAX) return 'illegal'
   if (name === '.' || name === '..' || !LEGAL_NAME.test(name)) return 'illegal'
   if (isReserved(name, templates)) return 'reserved'
+  const topic = vaultTopicOf(name, templates)
+  if (OTHER_TOPICS.includes(topic) || OTHER_TOPIC_PREFIXES.some((prefix) => topic.startsWith(prefix)))
+    return 'reserved'
   return name.length > streamNameCharsMax(templates) ? 'illegal' : null
+}
+
+/** A regular expression, as text, that matches the name of every vault topic and of no other topic of GopherShip or Kafka. */
+export function vaultTopicsPattern(templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS): string {
+  const stem = literal(stemOf(templates.vault))
+  const [before = '', after] = templates.vault.split(PLACEHOLDER).map(literal)
+  if (after === undefined) return `^${stem}$`
+  const reserved = [
+    ...RESERVED_PREFIXES.map(literal),
+    ...OTHER_TOPICS.map((name) => `${literal(name)}${after}$`),
+  ]
+  const streams = `(?!${reserved.join('|')}|${DEFAULT_STREAM}${after}$).+`
+  return `^${stem}$|^${before}${streams}${after}$`
 }
 
 /** The longest stream name whose topics all stay within Kafka's limit. */
@@ -115,14 +132,21 @@ export function streamNameCharsMax(templates: StreamTopicTemplates = DEFAULT_STR
   return TOPIC_NAME_CHARS_MAX - Math.max(...overhead)
 }
 
-/** A template without its placeholder and without the separator that stood before (or, failing that, after) it. */
+/**
+ * A template without its placeholder and without the separator that stood before (or, failing that, after) it; of a bare
+ * placeholder nothing would be left, so the stream `default` has the topic of its name there.
+ */
 function stemOf(template: string): string {
   const at = template.indexOf(PLACEHOLDER)
   if (at < 0) return template
   const before = template.slice(0, at)
   const after = template.slice(at + PLACEHOLDER.length)
+  if (before === '' && after === '') return DEFAULT_STREAM
   return before === '' ? after.replace(/^[._-]/, '') : before.replace(/[._-]$/, '') + after
 }
+
+/** A name's text as it stands in a regular expression: of its characters only the dot means something there. */
+const literal = (name: string): string => name.replaceAll('.', '\\.')
 
 function followsTemplate(name: string, template: string): boolean {
   const at = template.indexOf(PLACEHOLDER)

@@ -10,6 +10,7 @@ import {
   streamNameProblem,
   streamOf,
   vaultTopicOf,
+  vaultTopicsPattern,
 } from '../../src/vault/stream-topics.ts'
 
 const nameChars = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-'
@@ -60,6 +61,58 @@ describe('the mapping between streams and vault topics', () => {
   })
 })
 
+describe('a template that is the placeholder alone', () => {
+  const templates: StreamTopicTemplates = { ...DEFAULT_STREAM_TOPICS, vault: '{stream}' }
+
+  test('gives every stream the topic of its own name, the stream "default" too', () => {
+    for (const stream of ['orders', 'default', 'a.b']) {
+      expect(vaultTopicOf(stream, templates)).toBe(stream)
+      expect(streamOf(stream, templates)).toBe(stream)
+    }
+  })
+
+  test("leaves GopherShip's own topics alone", () => {
+    for (const topic of ['enriched.orders', 'dead-letter', 'gophership.debt', '__consumer_offsets', '']) {
+      expect(streamOf(topic, templates)).toBeNull()
+    }
+  })
+})
+
+describe('the pattern of vault topics', () => {
+  test.each(['raw-vault.{stream}', '{stream}', '{stream}.raw', 'in_{stream}_raw', 'everything'])(
+    'of %s matches every topic that holds a stream, and no other',
+    (vault) => {
+      const templates: StreamTopicTemplates = { ...DEFAULT_STREAM_TOPICS, vault }
+      const pattern = new RegExp(vaultTopicsPattern(templates))
+      const streams = ['orders', 'default', 'a.b', 'rows', 'x-dead-letter']
+      const own = [
+        'enriched.web',
+        'passthrough.web',
+        'dead-letter',
+        'gophership.probe',
+        '__consumer_offsets',
+        '',
+      ]
+      const near = [
+        'raw-vault.dead-letter',
+        'raw-vault.__x',
+        'in_enriched.a_raw',
+        'dead-letter.raw',
+        'Everything',
+      ]
+      const topics = [
+        ...streams.map((stream) => vaultTopicOf(stream, templates)),
+        ...streams,
+        ...own,
+        ...near,
+      ]
+      for (const topic of topics) {
+        expect(`${topic}: ${pattern.test(topic)}`).toBe(`${topic}: ${streamOf(topic, templates) !== null}`)
+      }
+    },
+  )
+})
+
 describe('names that may not be streams', () => {
   test.each(['', '.', '..', 'a/b', 'a b', 'ü', 'a\0b', 'x'.repeat(250), '%2e'])(
     '%j is not a legal name',
@@ -89,6 +142,12 @@ describe('names that may not be streams', () => {
     expect(isReserved('vlt', templates)).toBe(true)
     expect(isReserved('vltorders', templates)).toBe(false)
     expect(isReserved('raw-vault.orders', templates)).toBe(true)
+  })
+
+  test("neither may one be whose vault topic would be one of GopherShip's other topics", () => {
+    const templates: StreamTopicTemplates = { ...DEFAULT_STREAM_TOPICS, vault: 'enriched{stream}' }
+    expect(streamNameProblem('.orders', templates)).toBe('reserved')
+    expect(streamNameProblem('-orders', templates)).toBeNull()
   })
 
   test('the longest valid stream still makes topic names Kafka accepts', () => {
