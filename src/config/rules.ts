@@ -2,6 +2,7 @@
 
 import { FRAME_BYTES_MAX } from '../core/limits.ts'
 import { isLoopbackHost, isWildcardHost } from '../core/loopback.ts'
+import { isOwnTopic } from '../core/own-topics.ts'
 import type { ConfigProblem } from './config-error.ts'
 import { brokenPressureRules } from './pressure-rules.ts'
 import type { Config } from './schema.ts'
@@ -35,9 +36,24 @@ export function brokenRules(config: Config): ConfigProblem[] {
       `expected at least one full request, that is ${Math.max(bodyBytesMax, FRAME_BYTES_MAX)} bytes, found ${admissionBytesMax}`,
     )
   }
+  const vaultProblem = vaultTemplateProblem(config.streams.vaultTemplate)
+  if (vaultProblem !== null) broken('streams.vaultTemplate', vaultProblem)
   for (const { path, message } of brokenPressureRules(config)) broken(path, message)
   for (const clash of portClashes(config)) broken(clash.path, clash.message)
   return problems
+}
+
+/** Null for a template whose topics can be the vault's: of a named stream, and of the stream `default`, which has what is left of it. */
+function vaultTemplateProblem(template: string): string | null {
+  const topics = [
+    template.replace('{stream}', 'x'),
+    template.replace(/^\{stream\}[._-]?|[._-]?\{stream\}/, ''),
+  ]
+  const own = topics.find(isOwnTopic)
+  if (own !== undefined)
+    return `expected topics that hold nothing else, found "${own}", which has another use`
+  const illegal = topics.find((topic) => topic === '.' || topic === '..')
+  return illegal === undefined ? null : `expected names of topics, found "${illegal}", which cannot be one`
 }
 
 /** The addresses this process will listen on, by the option that names the port. */

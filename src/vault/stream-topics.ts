@@ -10,6 +10,7 @@
  */
 
 import { TOPIC_NAME_CHARS_MAX } from '../core/limits.ts'
+import { isOwnTopic, OWN_TOPIC_PREFIXES, OWN_TOPICS } from '../core/own-topics.ts'
 
 /** The stream of a vault topic that is the template's stem alone. */
 export const DEFAULT_STREAM = 'default'
@@ -40,10 +41,8 @@ export type StreamNameProblem = 'illegal' | 'reserved'
 const PLACEHOLDER = '{stream}'
 /** Kafka's own rule for topic names (`org.apache.kafka.common.internals.Topic`). */
 const LEGAL_NAME = /^[a-zA-Z0-9._-]+$/
-/** Names of GopherShip and of Kafka itself that hold whatever the templates say. None of these topics is ever the vault. */
-const OTHER_TOPIC_PREFIXES = ['enriched.', 'passthrough.', 'gophership.', '__']
-const OTHER_TOPICS = ['dead-letter']
-const RESERVED_PREFIXES = ['raw-vault', ...OTHER_TOPIC_PREFIXES]
+/** Reserved whatever the templates say, beside the topics that are GopherShip's or Kafka's own. */
+const RESERVED_PREFIX = 'raw-vault'
 
 /** The topic that holds the raw bytes of a valid stream. */
 export function vaultTopicOf(
@@ -90,8 +89,7 @@ export function passthroughTopicOf(
 
 /** True for a name no producer may write to: GopherShip's own topics and Kafka's internal ones. */
 export function isReserved(name: string, templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS): boolean {
-  if (OTHER_TOPICS.includes(name) || name === templates.deadLetter) return true
-  if (RESERVED_PREFIXES.some((prefix) => name.startsWith(prefix))) return true
+  if (isOwnTopic(name) || name === templates.deadLetter || name.startsWith(RESERVED_PREFIX)) return true
   return [templates.vault, templates.enriched, templates.passthrough].some((template) =>
     followsTemplate(name, template),
   )
@@ -105,9 +103,7 @@ export function streamNameProblem(
   if (name.length === 0 || name.length > TOPIC_NAME_CHARS_MAX) return 'illegal'
   if (name === '.' || name === '..' || !LEGAL_NAME.test(name)) return 'illegal'
   if (isReserved(name, templates)) return 'reserved'
-  const topic = vaultTopicOf(name, templates)
-  if (OTHER_TOPICS.includes(topic) || OTHER_TOPIC_PREFIXES.some((prefix) => topic.startsWith(prefix)))
-    return 'reserved'
+  if (isOwnTopic(vaultTopicOf(name, templates))) return 'reserved'
   return name.length > streamNameCharsMax(templates) ? 'illegal' : null
 }
 
@@ -117,11 +113,10 @@ export function vaultTopicsPattern(templates: StreamTopicTemplates = DEFAULT_STR
   const [before = '', after] = templates.vault.split(PLACEHOLDER).map(literal)
   if (after === undefined) return `^${stem}$`
   const reserved = [
-    ...RESERVED_PREFIXES.map(literal),
-    ...OTHER_TOPICS.map((name) => `${literal(name)}${after}$`),
+    ...[RESERVED_PREFIX, ...OWN_TOPIC_PREFIXES].map(literal),
+    ...[DEFAULT_STREAM, ...OWN_TOPICS].map((name) => `${literal(name)}${after}$`),
   ]
-  const streams = `(?!${reserved.join('|')}|${DEFAULT_STREAM}${after}$).+`
-  return `^${stem}$|^${before}${streams}${after}$`
+  return `^${stem}$|^${before}(?!${reserved.join('|')}).+${after}$`
 }
 
 /** The longest stream name whose topics all stay within Kafka's limit. */
@@ -133,16 +128,16 @@ export function streamNameCharsMax(templates: StreamTopicTemplates = DEFAULT_STR
 }
 
 /**
- * A template without its placeholder and without the separator that stood before (or, failing that, after) it; of a bare
- * placeholder nothing would be left, so the stream `default` has the topic of its name there.
+ * A template without its placeholder and without the separator that stood before (or, failing that, after) it; where nothing
+ * would be left, as of a bare placeholder, the stream `default` has the topic of its name.
  */
 function stemOf(template: string): string {
   const at = template.indexOf(PLACEHOLDER)
   if (at < 0) return template
   const before = template.slice(0, at)
   const after = template.slice(at + PLACEHOLDER.length)
-  if (before === '' && after === '') return DEFAULT_STREAM
-  return before === '' ? after.replace(/^[._-]/, '') : before.replace(/[._-]$/, '') + after
+  const stem = before === '' ? after.replace(/^[._-]/, '') : before.replace(/[._-]$/, '') + after
+  return stem === '' ? DEFAULT_STREAM : stem
 }
 
 /** A name's text as it stands in a regular expression: of its characters only the dot means something there. */

@@ -153,6 +153,41 @@ test('an admin address that other machines can reach is refused', () => {
     loadConfig({ flags: new Map([['admin.host', host]]) })
 })
 
+test.each([
+  'dataDir',
+  'broker.host',
+  'ingress.host',
+  'admin.host',
+  'processor.groupId',
+  'processor.topology',
+])('%s given as nothing is refused, as a variable that is not set gives it', (path) => {
+  expect(problemsOf({ flags: new Map([[path, '']]) })[0]).toMatchObject({ path })
+})
+
+test.each([
+  'enriched.{stream}',
+  'passthrough.{stream}',
+  'gophership.{stream}',
+  'gophership.debt',
+  'dead-letter',
+  'dead-letter.{stream}',
+  '__{stream}',
+  '.',
+  '..{stream}',
+])('%s is no template for the vault: other records are there, or nothing can be', (template) => {
+  expect(problemsOf({ flags: new Map([['streams.vaultTemplate', template]]) })[0]).toMatchObject({
+    source: '--streams-vault-template',
+    path: 'streams.vaultTemplate',
+  })
+})
+
+test.each(['{stream}', 'vault', 'raw-vault', '{stream}.raw', 'enriched-raw.{stream}'])(
+  '%s is a template for the vault',
+  (template) => {
+    loadConfig({ flags: new Map([['streams.vaultTemplate', template]]) })
+  },
+)
+
 test('roles that need a Kafka are refused without one', () => {
   const roles = ['roles', 'ingress,processor'] as const
 
