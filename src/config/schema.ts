@@ -17,6 +17,11 @@ const MIB = 1024 * 1024
 const DAY_MS = 24 * 60 * 60 * 1000
 
 const text = (value: string, description: string) => z.string().default(value).meta({ description })
+/** Text that means something: a variable that is not set gives an empty one. */
+const given = (value: string, expected: string, description: string) =>
+  z.string().regex(/\S/, `expected ${expected}`).default(value).meta({ description })
+const address = (value: string, description: string) =>
+  given(value, 'an address, such as 127.0.0.1 or, for every address of this machine, 0.0.0.0', description)
 const choice = <const Names extends readonly [string, ...string[]]>(
   names: Names,
   value: Names[number],
@@ -50,8 +55,9 @@ type ThresholdDefaults = Readonly<Record<SensorNames, number>>
 const THRESHOLD_MAX = 1_000_000_000_000
 
 export const configSchema = z.strictObject({
-  dataDir: text(
+  dataDir: given(
     './data',
+    'a directory',
     'Directory for everything that must survive a restart; one process at a time may use it.',
   ),
   roles: z
@@ -77,7 +83,7 @@ export const configSchema = z.strictObject({
     clientId: text('gophership', 'Name under which this process appears to the cluster.'),
   }),
   broker: group({
-    host: text('127.0.0.1', 'Address the embedded broker listens on; it asks nobody for a password.'),
+    host: address('127.0.0.1', 'Address the embedded broker listens on; it asks nobody for a password.'),
     port: port(
       19_092,
       'Port of the embedded broker, where consumers and tools connect; 0 takes any free one.',
@@ -124,7 +130,7 @@ export const configSchema = z.strictObject({
     ),
   }),
   ingress: group({
-    host: text('127.0.0.1', 'Address that every door listens on; 0.0.0.0 opens them to other machines.'),
+    host: address('127.0.0.1', 'Address that every door listens on; 0.0.0.0 opens them to other machines.'),
     admissionBytesMax: quantity(
       'bytes',
       [16 * MIB, 4_096 * MIB],
@@ -196,8 +202,16 @@ export const configSchema = z.strictObject({
       'forward',
       'What passthrough does with batches: forward them untouched to passthrough.{stream}, or only book them as debt.',
     ),
-    groupId: text('gophership', 'Consumer group of the processors; its offsets say what has been enriched.'),
-    topology: text('density-tier', 'Topology to run: the name of one that ships, or the path of a file.'),
+    groupId: given(
+      'gophership',
+      'the name of a group',
+      'Consumer group of the processors; its offsets say what has been enriched.',
+    ),
+    topology: given(
+      'density-tier',
+      'the name or the file of a topology',
+      'Topology to run: the name of one that ships, or the path of a file.',
+    ),
     timeZone: z
       .string()
       .refine(isTimeZone, 'expected a time zone name such as UTC or Europe/Berlin')
