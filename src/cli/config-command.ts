@@ -45,22 +45,29 @@ export function configCommand({ terminal, setExitCode }: CommandContext): Comman
   const show = addConfigOptions(new Command('show'))
     .description('print the configuration that "up" would run with, every default filled in')
     .addOption(outputOption().default('yaml'))
-    .option('--origins', 'say where each option was set, as a table')
+    .option('--origins', 'say where each option was set: a table, or -o json|yaml')
     .addHelpText(
       'after',
       '\nExamples:\n  gophership config show > gophership.yaml\n  gophership config show --origins',
     )
     .action(async (_options: unknown, command: Command) => {
       const { config, origins } = await configOf(command, terminal)
-      const { output, origins: isTable } = command.opts<{ output: OutputFormat; origins?: boolean }>()
+      const { output, origins: withOrigins } = command.opts<{ output: OutputFormat; origins?: boolean }>()
+      const isGiven = command.getOptionValueSource('output') !== 'default'
+      const rows = CONFIG_OPTIONS.map((option) => ({
+        option,
+        value: configuredValue(config, option),
+        setBy: origins.get(option.path) ?? 'default',
+      }))
       printResult(terminal, {
-        format: isTable === true ? 'table' : output,
-        value: config,
+        format: withOrigins === true && !isGiven ? 'table' : output,
+        value:
+          withOrigins === true ? rows.map(({ option, ...row }) => ({ option: option.path, ...row })) : config,
         table: () =>
-          formatTable(terminal, CONFIG_OPTIONS, [
-            { title: 'OPTION', cell: ({ path }) => path },
-            { title: 'VALUE', cell: (option) => formatOptionValue(option, configuredValue(config, option)) },
-            { title: 'SET BY', cell: ({ path }) => origins.get(path) ?? 'default' },
+          formatTable(terminal, rows, [
+            { title: 'OPTION', cell: ({ option }) => option.path },
+            { title: 'VALUE', cell: ({ option, value }) => formatOptionValue(option, value) },
+            { title: 'SET BY', cell: ({ setBy }) => setBy },
           ]),
       })
     })

@@ -68,6 +68,17 @@ test('show says where each option was set', async () => {
   expect(out).toMatch(/^admin\.port +9464 +default$/m)
 })
 
+test('show says where each option was set to programs too', async () => {
+  const args = ['config', 'show', '--origins', '--broker-port', '1', '-o']
+  const readers: Record<string, (text: string) => unknown> = { json: JSON.parse, yaml: (text) => parse(text) }
+  for (const [format, read] of Object.entries(readers)) {
+    const { out } = await run([...args, format])
+
+    expect(read(out)).toContainEqual({ option: 'broker.port', value: 1, setBy: '--broker-port' })
+    expect(read(out)).toContainEqual({ option: 'admin.port', value: 9464, setBy: 'default' })
+  }
+})
+
 test('the file is found through the environment too', async () => {
   const { out } = await run(['config', 'show'], {
     files: { '/etc/g.yaml': 'dataDir: /from-file\n' },
