@@ -7,7 +7,7 @@ import { Partition } from '../../../src/broker/topics/partition.ts'
 import { effectiveConfig } from '../../../src/broker/topics/topic-config.ts'
 import { seededRandom } from '../../../src/core/random.ts'
 import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
-import { ManualClock, settle } from '../../storage/support.ts'
+import { LOG_TAG, ManualClock, settle } from '../../storage/support.ts'
 import { SimDisk, simPath } from '../../support/sim-disk.ts'
 import { batchOf } from '../broker-client.ts'
 
@@ -25,6 +25,7 @@ async function openPartition(disk: SimDisk, { producerSnapshotBytes = 2 ** 40 } 
     topicName: 't',
     index: 0,
     config: effectiveConfig({}, { ...DEFAULT_BROKER_OPTIONS, sync: { policy: 'never' } }),
+    tag: LOG_TAG,
     producersMax: 10,
     producerSnapshotBytes,
     reopenMs: 1000,
