@@ -253,7 +253,7 @@ export class PartitionLog {
   setOptions(options: PartitionLogOptions): void {
     checkOptions(options)
     this.#options = options
-    if (options.sync.policy !== 'interval') this.#cancelSyncTimer()
+    this.#cancelSyncTimer()
     // What an interval still owed is synced now, so that the change never leaves something waiting.
     this.#scheduleSync(0)
   }

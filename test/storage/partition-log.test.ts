@@ -7,6 +7,7 @@ import {
 } from '../../src/batch/record-batch.ts'
 import { asOffset } from '../../src/core/brands.ts'
 import type { PartitionLog } from '../../src/storage/partition-log.ts'
+import { PARTITION_LOG_DEFAULTS } from '../../src/storage/partition-log.ts'
 import { SimDisk } from '../support/sim-disk.ts'
 import {
   basesOf,
@@ -194,6 +195,24 @@ describe('sync policies', () => {
     expect(disk.trace.every((call) => call.startsWith('write'))).toBe(true)
     await log.flush()
     expect(disk.trace.filter((call) => call.startsWith('datasync'))).toHaveLength(1)
+  })
+
+  test('a shorter interval leaves nothing waiting for the end of the longer one', async () => {
+    const disk = new SimDisk()
+    const clock = new ManualClock()
+    const sync = (intervalMs: number) => ({ sync: { policy: 'interval', intervalMs } }) as const
+    const log = await openLog(disk, { clock, ...sync(3_600_000) })
+    await fill(log, 1)
+    disk.isTraced = true
+    const syncs = () => disk.trace.filter((call) => call.startsWith('datasync')).length
+    log.setOptions({ ...PARTITION_LOG_DEFAULTS, ...sync(100) })
+    clock.advance(1)
+    await settle()
+    expect(syncs()).toBe(1)
+    await fill(log, 1)
+    clock.advance(100)
+    await settle()
+    expect(syncs()).toBe(2)
   })
 
   test('a change of policy holds from the next write on', async () => {
