@@ -19,7 +19,7 @@ interface Span {
 export class TransactionSurvey {
   /** First offsets of the transactions that no marker has ended yet, by producer. */
   readonly #open = new Map<number, number>()
-  /** Those that were not committed, by producer, in order: few, as a rule. */
+  /** Those that were not committed, by producer, in order: one ends before the next begins. */
   readonly #spans = new Map<number, Span[]>()
 
   /** Notes a batch of a transaction. */
@@ -45,17 +45,17 @@ export class TransactionSurvey {
 
   /** The first record whose fate a later marker decides; infinite when there is none. */
   get firstUndecidedOffset(): number {
-    return Math.min(Number.POSITIVE_INFINITY, ...this.#open.values())
+    let first = Number.POSITIVE_INFINITY
+    for (const offset of this.#open.values()) first = Math.min(first, offset)
+    return first
   }
 
   /** What became of the transaction that a batch of the producer belongs to. */
   outcomeOf(producerId: number, baseOffset: number): TransactionOutcome {
     const openFrom = this.#open.get(producerId)
     if (openFrom !== undefined && baseOffset >= openFrom) return 'undecided'
-    for (const span of this.#spans.get(producerId) ?? []) {
-      if (baseOffset >= span.firstOffset && baseOffset < span.endOffset) return span.outcome
-    }
-    return 'committed'
+    const span = firstEndingAfter(this.#spans.get(producerId) ?? [], baseOffset)
+    return span !== undefined && baseOffset >= span.firstOffset ? span.outcome : 'committed'
   }
 
   #note(producerId: number, span: Span): void {
@@ -63,6 +63,17 @@ export class TransactionSurvey {
     if (spans === undefined) this.#spans.set(producerId, [span])
     else spans.push(span)
   }
+}
+
+function firstEndingAfter(spans: readonly Span[], offset: number): Span | undefined {
+  let low = 0
+  let high = spans.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((spans[middle]?.endOffset ?? 0) <= offset) low = middle + 1
+    else high = middle
+  }
+  return spans[low]
 }
 
 /** Which transactions a walk over the log has seen data of, so that a marker is known to be the last of its transaction. */
