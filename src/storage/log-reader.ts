@@ -15,7 +15,7 @@ import type { Segment } from './segment.ts'
 import type { SegmentList } from './segment-list.ts'
 import { StorageError } from './storage-error.ts'
 import type { FoundTimestamp } from './timestamp-search.ts'
-import { findTimestampInBatches } from './timestamp-search.ts'
+import { findTimestampInBatches, latestInBatches } from './timestamp-search.ts'
 
 /** Ends of recent reads that are remembered, so that a consumer's next read starts at its byte. */
 const READ_HINTS_MAX = 8
@@ -121,6 +121,37 @@ export class LogReader {
     }
   }
 
+  /** The first visible record that has the latest timestamp, or null when there is none; goes through segments if it must. */
+  async findLatest(): Promise<FoundTimestamp | null> {
+    let latest = -1
+    const latestFirst = [...this.#segments.all].sort((one, other) => other.maxTimestamp - one.maxTimestamp)
+    for (const segment of latestFirst) {
+      if (segment.maxTimestamp <= latest) break
+      const found = await this.#findTimestampIn(segment, segment.maxTimestamp)
+      latest = found === null ? await this.#latestIn(segment, latest) : Math.max(latest, found.timestamp)
+    }
+    return latest < 0 ? null : this.findTimestamp(latest)
+  }
+
+  /** The latest timestamp of the segment's visible records, when it is later than `latestMs`; else that. */
+  async #latestIn(segment: Segment, latestMs: number): Promise<number> {
+    let latest = latestMs
+    let offset = Math.max(segment.baseOffset, this.#log.logStartOffset)
+    while (offset < segment.endOffset) {
+      const batches = await this.#readForTime(offset)
+      if (batches.length === 0) break
+      const search = latestInBatches(batches, { latestMs: latest, fromOffset: offset })
+      latest = search.latestMs
+      offset = search.nextOffset
+    }
+    return latest
+  }
+
+  #readForTime(fromOffset: number): Promise<Buffer> {
+    const endOffset = this.#log.durableEndOffset
+    return this.read({ fromOffset, endOffset, bytesMax: TIMESTAMP_READ_BYTES, isFirstAlwaysPicked: true })
+  }
+
   async #findTimestampIn(segment: Segment, timestampMs: number): Promise<FoundTimestamp | null> {
     let from = await this.#with(segment, () => segment.seekTimestamp(timestampMs))
     if (from === 'damaged') {
@@ -132,12 +163,7 @@ export class LogReader {
     if (from === 'damaged') from = segment.baseOffset
     let offset = Math.max(from, this.#log.logStartOffset)
     while (offset < segment.endOffset) {
-      const batches = await this.read({
-        fromOffset: offset,
-        endOffset: this.#log.durableEndOffset,
-        bytesMax: TIMESTAMP_READ_BYTES,
-        isFirstAlwaysPicked: true,
-      })
+      const batches = await this.#readForTime(offset)
       if (batches.length === 0) return null
       const search = findTimestampInBatches(batches, { timestampMs, fromOffset: offset })
       if (search.found !== null) return search.found

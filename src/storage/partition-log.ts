@@ -125,7 +125,7 @@ export class PartitionLog {
   #nextOffset: Offset
   #visibleEndOffset: Offset
   /** Which bytes of the last segment are acknowledged; everything in the others is. */
-  #acknowledged: { segment: Segment | null; bytes: number } = { segment: null, bytes: 0 }
+  #acknowledged: Acknowledged = { segment: null, bytes: 0, maxTimestamp: -1 }
   /** Monotonic time at which the last segment's age was zero. */
   #activeSinceMs = 0
   /** Resolves when the compaction under way has ended; null while there is none. */
@@ -244,9 +244,13 @@ export class PartitionLog {
     return [...this.#segments.losses, ...this.#segments.all.flatMap((segment) => segment.holes)]
   }
 
-  /** The latest record timestamp, -1 when there is none. */
+  /** The latest acknowledged timestamp in the segments, -1 when there is none. */
   get maxTimestamp(): number {
-    return this.#segments.maxTimestamp
+    const { segment: active, maxTimestamp } = this.#acknowledged
+    let latest = -1
+    for (const segment of this.#segments.all)
+      latest = Math.max(latest, segment === active ? maxTimestamp : segment.maxTimestamp)
+    return latest
   }
 
   /** Takes new limits and a new policy; they hold from the next write on. */
@@ -316,7 +320,9 @@ export class PartitionLog {
   /** The first visible record that has the latest timestamp, or null when there is none. Kafka's ListOffsets with -3. */
   async offsetOfMaxTimestamp(): Promise<FoundTimestamp | null> {
     const latest = this.maxTimestamp
-    return latest < 0 ? null : this.offsetForTimestamp(latest)
+    if (latest < 0) return null
+    // A record of that time may lie below the start of the log, or in damage.
+    return (await this.offsetForTimestamp(latest)) ?? this.#reader.findLatest()
   }
 
   /**
@@ -450,7 +456,7 @@ export class PartitionLog {
     else await this.#inventory.active.openForWriting(recovered.writable.file, recovered.writable.indexes)
     const active = this.#inventory.active
     this.#inventory.syncedRecord = active.toRecord()
-    this.#acknowledged = { segment: active, bytes: active.bytes }
+    this.#acknowledged = acknowledgedOf(active)
     const ageMs = Math.max(0, this.#clock.wallMs() - active.createdMs)
     this.#activeSinceMs = this.#clock.monotonicMs() - ageMs
     if (recovered.needsCheckpoint) await this.#inventory.save()
@@ -526,7 +532,7 @@ export class PartitionLog {
     }
     this.#segments.push(segment)
     this.#inventory.syncedRecord = segment.toRecord()
-    this.#acknowledged = { segment, bytes: 0 }
+    this.#acknowledged = acknowledgedOf(segment)
     this.#activeSinceMs = this.#clock.monotonicMs()
   }
 
@@ -559,7 +565,7 @@ export class PartitionLog {
   #advance(active: Segment): void {
     assert(active.endOffset >= this.#visibleEndOffset, 'what was visible stays visible')
     this.#visibleEndOffset = active.endOffset
-    this.#acknowledged = { segment: active, bytes: active.bytes }
+    this.#acknowledged = acknowledgedOf(active)
     this.#notify()
   }
 
@@ -709,5 +715,18 @@ export class PartitionLog {
     )
   }
 }
+
+/** How much of the last segment is acknowledged. */
+interface Acknowledged {
+  readonly segment: Segment | null
+  readonly bytes: number
+  readonly maxTimestamp: number
+}
+
+const acknowledgedOf = (segment: Segment): Acknowledged => ({
+  segment,
+  bytes: segment.bytes,
+  maxTimestamp: segment.maxTimestamp,
+})
 
 function ignore(): void {}

@@ -37,13 +37,6 @@ export class SegmentList {
     return bytes
   }
 
-  /** The latest record timestamp, -1 when there is none. */
-  get maxTimestamp(): number {
-    let latest = -1
-    for (const segment of this.#segments) latest = Math.max(latest, segment.maxTimestamp)
-    return latest
-  }
-
   /** The segment that holds `offset`, or the next one when a gap does; null behind the last. */
   find(offset: number): Segment | null {
     let low = 0

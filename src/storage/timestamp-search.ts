@@ -34,6 +34,36 @@ export function findTimestampInBatches(
   return { found: null, nextOffset }
 }
 
+/** The latest timestamp of the records at or after `fromOffset`, when it is later than `latestMs`, and where to search on. */
+export function latestInBatches(
+  batches: Buffer,
+  wanted: { latestMs: number; fromOffset: number },
+): { latestMs: number; nextOffset: Offset } {
+  let { latestMs } = wanted
+  let nextOffset = asOffset(wanted.fromOffset)
+  for (let at = 0; at < batches.length; at += batchBytesAt(batches, at)) {
+    nextOffset = asOffset(lastOffsetAt(batches, at) + 1)
+    if (maxTimestampAt(batches, at) <= latestMs) continue
+    latestMs = Math.max(latestMs, latestInBatch(batches, at, wanted.fromOffset))
+  }
+  return { latestMs, nextOffset }
+}
+
+function latestInBatch(batches: Buffer, at: number, fromOffset: number): number {
+  let latestMs = -1
+  const cursor = new RecordCursor()
+  try {
+    cursor.open(batches, at)
+    while (cursor.next()) {
+      if (cursor.offset >= fromOffset) latestMs = Math.max(latestMs, cursor.timestamp)
+    }
+    return latestMs
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return maxTimestampAt(batches, at)
+  }
+}
+
 function findInBatch(
   batches: Buffer,
   at: number,

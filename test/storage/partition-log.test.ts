@@ -508,6 +508,39 @@ describe('offsetForTimestamp', () => {
     expect(await log.offsetForTimestamp(0)).toEqual({ offset: 2, timestamp: 102 })
   })
 
+  test('the latest is the latest that can be read, wherever later ones are that cannot', async () => {
+    const disk = new SimDisk()
+    let gate = Promise.resolve()
+    const open = disk.open.bind(disk)
+    disk.open = async (path, mode) => {
+      const file = await open(path, mode)
+      const datasync = file.datasync.bind(file)
+      return Object.assign(file, { datasync: () => gate.then(datasync) })
+    }
+    const log = await openLog(disk, { segmentBytesMax: BATCH_BYTES * 3 + 5, indexIntervalBytes: 0 })
+    for (const timestamp of [900, 300, 500, 500, 400, 200])
+      await log.append(batchOf('a', { timestamp })).durable
+    await log.append(batchOf('b', { recordCount: 3, timestamp: 450 })).durable
+    expect(await log.offsetOfMaxTimestamp()).toEqual({ offset: 0, timestamp: 900 })
+    await log.deleteRecordsBefore(asOffset(1))
+    expect(await log.offsetOfMaxTimestamp(), 'the latest was deleted').toEqual({ offset: 2, timestamp: 500 })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    gate = promise
+    const { durable } = log.append(batchOf('c', { timestamp: 800 }))
+    await settle()
+    expect(await log.offsetOfMaxTimestamp(), 'a later one is not durable').toEqual({
+      offset: 2,
+      timestamp: 500,
+    })
+    resolve()
+    await durable
+    expect(await log.offsetOfMaxTimestamp()).toEqual({ offset: 9, timestamp: 800 })
+    await log.deleteRecordsBefore(asOffset(7))
+    expect(await log.offsetOfMaxTimestamp()).toEqual({ offset: 9, timestamp: 800 })
+    await log.deleteRecordsBefore(asOffset(10))
+    expect(await log.offsetOfMaxTimestamp()).toBeNull()
+  })
+
   test('is the same after a restart, and null for an empty log', async () => {
     const disk = new SimDisk()
     const empty = await openLog(disk)
