@@ -239,14 +239,36 @@ export class TopicRegistry {
     } catch (error) {
       this.#saved.set(topic.name, saved)
       this.#deleting.delete(id)
-      this.#byName.set(topic.name, topic)
-      this.#byId.set(id, topic)
+      await this.#takeBack(topic)
       throw error
     }
     const removing = this.#removeFiles(topic.partitions, topic.name, id).finally(() =>
       this.#removing.delete(removing),
     )
     this.#removing.add(removing)
+  }
+
+  /**
+   * Serves a topic again whose deletion failed, unless a start could still find it deleted: 1. The new snapshot takes the old
+   * one's place. 2. Making that durable fails. 3. Records are acknowledged. 4. The next start removes them with the topic. So
+   * what can be seen of the snapshot decides; where it is the new one it is replaced, or else the topic is left alone.
+   */
+  async #takeBack(topic: Topic): Promise<void> {
+    const id = topic.id.toString('hex')
+    const isKnown = async () => {
+      const bytes = await readSnapshot(this.#deps.disk, this.#snapshotPath())
+      return bytes !== null && decodeTopicsSnapshot(bytes).topics.some((saved) => saved.id === id)
+    }
+    try {
+      if (!(await isKnown())) await this.#save()
+      this.#publish(topic)
+    } catch (error) {
+      this.#deps.diagnostics.error(
+        { err: error, topic: topic.name, topicId: id },
+        'the deletion of a topic failed halfway; the next start decides whether it is there',
+      )
+      for (const partition of topic.partitions) await partition.close()
+    }
   }
 
   /** Closes every partition cleanly. */

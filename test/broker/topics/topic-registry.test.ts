@@ -215,6 +215,48 @@ describe('TopicRegistry', () => {
     },
   )
 
+  it('loses no record of a topic whose deletion failed, whatever call the disk refused', async () => {
+    const lost: number[] = []
+    let hasFailed = true
+    for (let calls = 1; hasFailed; calls += 1) {
+      const disk = new SimDisk()
+      const registry = await openRegistry(disk)
+      const topic = await registry.ensure(declared('t'))
+      disk.failAfter(calls, 'EIO')
+      const isDeleted = await registry
+        .alone('t', () => registry.delete(topic))
+        .then(
+          () => true,
+          () => false,
+        )
+      hasFailed = disk.hasFailed
+      const appended = isDeleted ? undefined : registry.partition('t', 0)?.append(...batchToAppend())
+      if (appended?.kind !== 'appended') continue
+      await appended.durable
+
+      for (const mode of ['none', 'all'] as const) {
+        const again = await openRegistry(disk.crash(seededRandom(calls), mode), 2)
+        if (again.partition('t', 0)?.highWatermark !== 1) lost.push(calls)
+      }
+    }
+    expect(lost).toEqual([])
+  })
+
+  it('does not serve a topic that the next start may find deleted', async () => {
+    const disk = new SimDisk()
+    const registry = await openRegistry(disk)
+    const topic = await registry.ensure(declared('t'))
+    disk.failAlways(['syncDirectory'], 'EIO', DIRECTORY)
+
+    await expect(registry.alone('t', () => registry.delete(topic))).rejects.toThrow()
+
+    const served = registry.byName('t')
+    disk.heal()
+    await registry.close()
+    expect(served).toBeUndefined()
+    expect(disk.openFileCount).toBe(0)
+  })
+
   it('leaves nothing of a deleted topic, wherever the power fails', async () => {
     const left: number[] = []
     let isRemoved = false
