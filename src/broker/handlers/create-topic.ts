@@ -9,10 +9,9 @@ import type { TopicDeclaration } from '../topics/topic-registry.ts'
  * a predecessor may be there still: its deletion is durable before they are forgotten, and the power may fail in between.
  * A group would begin where it ended then, and skip the first records of the new topic.
  */
-export async function createTopic(
+export function createTopic(
   declaration: TopicDeclaration,
   { topics, offsets }: BrokerContext,
 ): Promise<Topic> {
-  await offsets.deleteTopic(declaration.name)
-  return topics.create(declaration)
+  return topics.create(declaration, () => offsets.deleteTopic(declaration.name))
 }

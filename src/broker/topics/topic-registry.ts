@@ -56,6 +56,8 @@ export class TopicRegistry {
   readonly #deleting = new Map<string, { name: string; id: string }>()
   /** Per name, the end of the latest change that was asked for. */
   readonly #changes = new Map<string, Promise<void>>()
+  /** Of topics that are about to be created. */
+  #reservedPartitionCount = 0
   /** Removals of files under way. */
   readonly #removing = new Set<Promise<void>>()
   #clusterId = ''
@@ -98,7 +100,7 @@ export class TopicRegistry {
 
   /** Partitions of all topics, those being created included. */
   get partitionCount(): number {
-    let count = 0
+    let count = this.#reservedPartitionCount
     for (const topic of this.#saved.values()) count += topic.partitionCount
     return count
   }
@@ -149,10 +151,19 @@ export class TopicRegistry {
     )
   }
 
-  /** Creates a topic, `alone`. The caller has checked that there is none, name, settings and room. */
-  async create(declaration: TopicDeclaration): Promise<Topic> {
+  /**
+   * Creates a topic, `alone`. The caller has checked that there is none, name, settings and room; the room is taken at once.
+   * `prepare` is done before a start could find the topic.
+   */
+  async create(declaration: TopicDeclaration, prepare?: () => Promise<void>): Promise<Topic> {
     const { name, partitionCount, overrides } = declaration
     this.#assertAlone(name)
+    this.#reservedPartitionCount += partitionCount
+    try {
+      await prepare?.()
+    } finally {
+      this.#reservedPartitionCount -= partitionCount
+    }
     const saved: SavedTopic = {
       name,
       id: this.#deps.random.bytes(16).toString('hex'),

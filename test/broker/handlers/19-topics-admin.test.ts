@@ -111,6 +111,25 @@ describe('CreateTopics', () => {
     expect(broker.broker.status().topicCount).toBe(3)
   })
 
+  it('holds the limit of partitions over all topics of a request', async () => {
+    const connection = await connectTo(await startBroker({ partitionsMax: 10 }))
+    const topics = Array.from({ length: 5 }, (_, index) => ({
+      name: `t${index}`,
+      numPartitions: 4,
+      replicationFactor: 1,
+    }))
+
+    const created = await connection.request(createTopicsApi, 7, { topics })
+    const asked = await metadataOf(connection, ['u1', 'u2'])
+
+    // Two are the broker's own.
+    const codes = created.topics.map(({ errorCode }) => errorCode)
+    expect(codes).toEqual([0, 0, ...Array(3).fill(KAFKA_ERROR.POLICY_VIOLATION)])
+    expect(asked.topics.map(({ errorCode }) => errorCode)).toEqual(
+      Array(2).fill(KAFKA_ERROR.POLICY_VIOLATION),
+    )
+  })
+
   it('refuses a topic that one request names twice', async () => {
     const connection = await connectTo(await startBroker())
     const topic = { name: 'orders', numPartitions: 1, replicationFactor: 1 }
