@@ -394,10 +394,11 @@ export class Compactor {
     const booked = [...this.#payables.values()].filter(({ owned }) => owned.books().length > 0)
     if (booked.length > 0) await this.#vault.refresh(booked.map(({ owned }) => owned.partition))
     this.#vaultLookedMs = clock.monotonicMs()
+    const mayGoOn = () => !this.#isLeaving && !this.#stopping.signal.aborted
     for (const { owned } of booked) {
       if (this.#isLeaving || this.#failing.isResting(owned.partition)) continue
       try {
-        await this.#keeper.keep(owned, this.#vault.startOf(owned.partition) ?? 0)
+        await this.#keeper.keep(owned, this.#vault.startOf(owned.partition) ?? 0, mayGoOn)
       } catch (error) {
         if (this.#stopping.signal.aborted) return
         this.#onFailure(owned.partition, error)

@@ -101,12 +101,13 @@ export class OwnedPartition {
 
   /**
    * Forgets what is settled below the vault's first remaining offset, with the entries that were owed; null when there is
-   * nothing to forget. The newest entry owed is left, because its writer may still extend it.
+   * nothing to forget. The newest entry owed is left, because its writer may still extend it. The oldest go first, and no more
+   * than `entriesMax` (but those that overlap, together).
    */
-  forget(logStartOffset: Offset): Booking | null {
+  forget(logStartOffset: Offset, limit: { readonly entriesMax?: number } = {}): Booking | null {
     const { owed, repaid } = this.#now()
     const accounts = { owed, repaid }
-    const after = forgetBefore(accounts, logStartOffset)
+    const after = forgetBefore(accounts, logStartOffset, limit)
     if (after === accounts) return null
     const kept = new Set(after.owed)
     const gone = owed.filter((entry) => !kept.has(entry))

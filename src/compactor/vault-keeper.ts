@@ -19,6 +19,9 @@ export interface VaultKeeperOptions {
   readonly metrics: CompactorMetrics
 }
 
+/** Entries lost or forgotten in one transaction, so that its records fit into one batch of the ledger's topic. */
+const ENTRIES_BOOKED_MAX = 500
+
 export class VaultKeeper {
   readonly #options: VaultKeeperOptions
 
@@ -26,25 +29,29 @@ export class VaultKeeper {
     this.#options = options
   }
 
-  /** Books what follows from the vault partition beginning at `logStartOffset` now. Throws when it could not be committed. */
-  async keep(owned: OwnedPartition, logStartOffset: number): Promise<void> {
+  /**
+   * Books what follows from the vault partition beginning at `logStartOffset` now, as long as `mayGoOn` says so. Throws when it
+   * could not be committed.
+   */
+  async keep(owned: OwnedPartition, logStartOffset: number, mayGoOn: () => boolean): Promise<void> {
     if (logStartOffset <= 0) return
-    await this.#bookLoss(owned, logStartOffset)
-    await this.#forget(owned, logStartOffset)
+    while (mayGoOn() && (await this.#bookLoss(owned, logStartOffset)));
+    while (mayGoOn() && (await this.#forget(owned, logStartOffset)));
   }
 
-  /** Debt whose bytes are gone is lost, and nobody may overlook it. */
-  async #bookLoss(owned: OwnedPartition, logStartOffset: number): Promise<void> {
+  /** Debt whose bytes are gone is lost, and nobody may overlook it. False when there was none. */
+  async #bookLoss(owned: OwnedPartition, logStartOffset: number): Promise<boolean> {
     const { clock, payer, metrics } = this.#options
-    const range = rangeOf(0, logStartOffset - 1)
-    const gone = owned.openWithin(range)
-    if (gone.length === 0) return
-    await payer.book(owned, owned.lose(range, clock.wallMs()), asOffset(logStartOffset))
+    const gone = owned.openWithin(rangeOf(0, logStartOffset - 1)).slice(0, ENTRIES_BOOKED_MAX)
+    const last = gone.at(-1)
+    if (last === undefined) return false
+    await payer.book(owned, owned.lose(rangeOf(0, last.last), clock.wallMs()), asOffset(logStartOffset))
     metrics.addLost(
       owned.stream,
       gone.reduce((sum, { recordCount }) => sum + recordCount, 0),
     )
     for (const entry of gone) this.#tellLoss(entry, logStartOffset)
+    return true
   }
 
   #tellLoss(
@@ -57,11 +64,13 @@ export class VaultKeeper {
     )
   }
 
-  async #forget(owned: OwnedPartition, logStartOffset: number): Promise<void> {
-    const booking = owned.forget(asOffset(logStartOffset))
-    if (booking === null) return
+  /** False when there was nothing to forget. */
+  async #forget(owned: OwnedPartition, logStartOffset: number): Promise<boolean> {
+    const booking = owned.forget(asOffset(logStartOffset), { entriesMax: ENTRIES_BOOKED_MAX })
+    if (booking === null) return false
     const progress = owned.progress < 0 ? asOffset(logStartOffset) : owned.progress
     await this.#options.payer.book(owned, booking, progress)
     this.#options.metrics.addForgotten(booking.records.length)
+    return true
   }
 }

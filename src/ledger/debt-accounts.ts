@@ -81,17 +81,19 @@ export function writeOff(
  * What is open or lost stays in the books, because it is never forgotten silently.
  *
  * @param accounts `owed` with an entry for each key, in the order of their records; they may overlap.
+ * @param entriesMax ends it when so many entries of `owed` are forgotten: the oldest go first.
  */
 export function forgetBefore(
   accounts: { readonly owed: readonly DebtEntry[]; readonly repaid: DebtBooks },
   logStartOffset: Offset,
+  { entriesMax = Number.POSITIVE_INFINITY }: { readonly entriesMax?: number } = {},
 ): typeof accounts {
   const { owed } = accounts
   const books = booksOf({ owed: overlay(owed), repaid: accounts.repaid })
   const gone = new Set<DebtEntry>()
   let { repaid } = accounts
   for (const { range, entries } of overlapping(owed).slice(0, -1)) {
-    if (range.last >= logStartOffset) break
+    if (range.last >= logStartOffset || gone.size >= entriesMax) break
     if (!debtWithin(books, range).every(({ state }) => state === 'settled')) continue
     repaid = subtractDebt(repaid, range)
     for (const entry of entries) gone.add(entry)

@@ -284,15 +284,15 @@ describe('when', () => {
   })
 })
 
-describe('what is gone', () => {
-  const deleteBefore = async (offset: number) => {
-    await world.cluster.request(
-      deleteRecordsApi,
-      { topics: [{ name: VAULT, partitions: [{ partitionIndex: 0, offset }] }], timeoutMs: 5_000 },
-      { topic: VAULT, partition: 0 },
-    )
-  }
+const deleteBefore = async (offset: number) => {
+  await world.cluster.request(
+    deleteRecordsApi,
+    { topics: [{ name: VAULT, partitions: [{ partitionIndex: 0, offset }] }], timeoutMs: 5_000 },
+    { topic: VAULT, partition: 0 },
+  )
+}
 
+describe('what is gone', () => {
   test('debt whose bytes were deleted is lost: in the books, counted and told; the rest is paid', async () => {
     const told: object[] = []
     await world.produce(100)
@@ -328,6 +328,27 @@ describe('what is gone', () => {
     expect((await world.outputs()).size).toBe(30)
     expect((await untilState(running, 'idle')).lost.recordCount).toBe(0)
   })
+})
+
+describe('what is much', () => {
+  test('more lost entries than one batch of the ledger holds are booked in several', async () => {
+    const entryCount = 4_000
+    await world.produce(2 * entryCount + 10)
+    for (let from = 0; from < entryCount; from += 1_000) {
+      // Every second offset, so that no two can be joined.
+      const firsts = Array.from({ length: 1_000 }, (_, index) => 2 * (from + index))
+      await world.owe(...firsts.map((first) => debtOf(first, first)))
+    }
+    await world.owe(debtOf(2 * entryCount, 2 * entryCount + 9))
+    await deleteBefore(2 * entryCount)
+
+    await world.startCompactor()
+    await world.untilPaid([0], 30_000)
+
+    const books = await world.books()
+    expect(books.filter(({ state }) => state === 'lost')).toHaveLength(entryCount)
+    expect(await world.outputs()).toEqual(new Map(onceEach(2 * entryCount, 2 * entryCount + 9)))
+  }, 60_000)
 })
 
 describe('what fails', () => {

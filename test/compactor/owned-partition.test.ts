@@ -276,6 +276,23 @@ describe('forgetting', () => {
     expect(owned.forget(asOffset(100))).not.toBeNull()
   })
 
+  test('the oldest go first, as many as are wanted, so that their records fit into a batch', () => {
+    const ledger = new LateLedger()
+    for (let first = 0; first < 1_000; first += 10) ledger.owe(debt(first, first + 4))
+    ledger.catchUp()
+    const owned = own(ledger)
+    for (let first = 0; first < 1_000; first += 10) {
+      ledger.take(owned.settle(rangeOf(first, first + 4), SETTLED))
+    }
+
+    const booking = owned.forget(asOffset(950), { entriesMax: 30 })
+    expect(booking?.records).toHaveLength(60)
+    ledger.take(booking)
+    expect(ledger.books[0]).toMatchObject({ first: 300 })
+    for (let more = 0; more < 4; more += 1) ledger.take(owned.forget(asOffset(950), { entriesMax: 30 }))
+    expect(shorts(ledger.books)[0]).toBe('settled passthrough 950-954')
+  })
+
   test('no reader who stops between two records sees an offset owed again', () => {
     const anyCuts = fc.uniqueArray(fc.integer({ min: 1, max: 59 }), { maxLength: 6 })
     checkProperty(
