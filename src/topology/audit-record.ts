@@ -11,11 +11,10 @@
  */
 
 import type { EventDraft } from './event-draft.ts'
+import { auditHeadOf } from './line-shapes.ts'
 import { FoundTime } from './time/found-time.ts'
 import { NO_TIME, scanAnyDate, scanEpoch } from './time/scan-time.ts'
 
-const HEAD = /^(?:audit: )?(?:node=(\S{1,255}) )?type=(\w{1,64}) (?:msg=)?audit\(/
-const HEAD_CHARS_MAX = 400
 /** `:24287)`, and the colon behind it, which some record types set off with a space. */
 const SERIAL = /^:\d{1,20}\) ?:/
 
@@ -27,21 +26,10 @@ const SERIAL = /^:\d{1,20}\) ?:/
 const FIELD = /(?<![^\s'"\u001d])([A-Za-z_][\w-]{0,63})=(?:"([^"]*)"|(')|([^\s'\u001d]*))/g
 const FIELDS_MAX = 128
 
-/** True when the text starts as an audit record does. */
-export function isAuditRecord(text: string): boolean {
-  const first = text.charCodeAt(0)
-  // type=, node=, audit:
-  if (first !== 0x74 && first !== 0x6e && first !== 0x61) return false
-  return (
-    (text.startsWith('type=') || text.startsWith('node=') || text.startsWith('audit: ')) &&
-    HEAD.test(text.slice(0, HEAD_CHARS_MAX))
-  )
-}
-
 /** Reads the draft's rest when it is an audit record; false leaves the draft as it was. */
 export function readAudit(draft: EventDraft): boolean {
   const text = draft.rest
-  const head = isAuditRecord(text) ? HEAD.exec(text.slice(0, HEAD_CHARS_MAX)) : null
+  const head = auditHeadOf(text)
   if (head === null) return false
   const time = new FoundTime()
   const timeAt = head[0].length

@@ -14,6 +14,7 @@
  */
 
 import type { EventDraft } from './event-draft.ts'
+import { matchAt } from './match-at.ts'
 import { SYSLOG_KEYWORDS } from './severity-number.ts'
 import { placeHost, placeTag } from './syslog-tag.ts'
 import { FoundTime } from './time/found-time.ts'
@@ -128,10 +129,4 @@ function placeLevel(draft: EventDraft, digit: string): void {
   if (draft.severityText === SYSLOG_KEYWORDS[Number(digit)]) return
   draft.severityText = digit
   draft.severityScheme = 'syslog'
-}
-
-/** The match of a sticky expression and its groups; nothing for none. */
-function matchAt(expression: RegExp, text: string, at: number): readonly (string | undefined)[] {
-  expression.lastIndex = at
-  return expression.exec(text) ?? []
 }

@@ -10,6 +10,7 @@
  */
 
 import type { EventDraft } from './event-draft.ts'
+import { isEventFormat } from './line-shapes.ts'
 import { FoundTime } from './time/found-time.ts'
 import { readTimeValue } from './time/read-time-value.ts'
 
@@ -21,11 +22,6 @@ const CEF_KEY = /(?:^| )([A-Za-z_][\w.[\]-]{0,127})(?<!\\)=/g
 const LEEF_FIELD = /^\s*([A-Za-z_][\w.-]{0,127})=(.*)$/s
 /** LEEF 2 may name its separator: a character, or its code as x09 or 0x09. */
 const LEEF_SEPARATOR = /^(?:0?x([0-9a-fA-F]{2,4})|([^|=\w\s]))?\|/
-
-/** True when the text starts as an event of these formats does. */
-export function isEventFormat(text: string): boolean {
-  return text.startsWith('CEF:') || text.startsWith('LEEF:')
-}
 
 /** Reads the draft's rest when it is in one of the formats; false leaves the draft as it was. */
 export function readEventFormat(draft: EventDraft): boolean {

@@ -4,10 +4,8 @@
  * tries first; a stage whose parse fails hands the line on as text.
  */
 
-import { isAuditRecord } from './audit-record.ts'
 import type { LineFormat } from './event-draft.ts'
-import { isEventFormat } from './event-format.ts'
-import { isPaloAlto } from './palo-alto.ts'
+import { auditHeadOf, isEventFormat, isPaloAlto } from './line-shapes.ts'
 import { FoundTime } from './time/found-time.ts'
 import { monthAt, NO_TIME, scanEpoch, scanMonthName, scanYearFirst } from './time/scan-time.ts'
 
@@ -40,7 +38,7 @@ export function detectFormat(text: string, contentType: string | null): LineForm
   }
   if (monthAt(text, 0) > 0 && isRfc3164At(text, 0)) return 'syslog'
   if (clfBracketAt(text) > 0) return 'access-log'
-  return startsWithPair(text) && !isAuditRecord(text) ? 'logfmt' : 'text'
+  return startsWithPair(text) && auditHeadOf(text) === null ? 'logfmt' : 'text'
 }
 
 /** How Docker's lines may start: its own order, and what forwarders make of it. */
@@ -57,7 +55,7 @@ function isDocker(text: string): boolean {
 /** The format of a syslog message: only what cannot be mistaken, since most messages are plain text. */
 export function detectMessageFormat(text: string): LineFormat {
   if (text.charCodeAt(0) === OPEN_BRACE) return 'json'
-  if (isAuditRecord(text) || isEventFormat(text) || isPaloAlto(text)) return 'text'
+  if (auditHeadOf(text) !== null || isEventFormat(text) || isPaloAlto(text)) return 'text'
   return clfBracketAt(text) > 0 ? 'access-log' : 'message'
 }
 
@@ -129,7 +127,7 @@ export function clfBracketAt(text: string): number {
     if (
       text.charCodeAt(at + 4) === SLASH &&
       text.charCodeAt(at + 8) === SLASH &&
-      text.charCodeAt(at + 13) === 0x3a &&
+      (text.charCodeAt(at + 13) === 0x3a || text.charCodeAt(at + 13) === SPACE) &&
       isDigit(text.charCodeAt(at + 2))
     ) {
       const close = text.indexOf(']', at + 14)
