@@ -21,6 +21,7 @@ import { isFailure } from '../core/errors.ts'
 import { DERIVED_BATCH_BYTES_MAX } from '../core/limits.ts'
 import { EncoderPool } from '../enrichment/encoder-pool.ts'
 import type { OutputBatch } from '../enrichment/output-batch.ts'
+import { OutputTopics } from '../enrichment/output-topics.ts'
 import { PartitionEnricher } from '../enrichment/partition-enricher.ts'
 import type { SourceTopics } from '../enrichment/source-topics.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
@@ -29,7 +30,7 @@ import { kafkaErrorCodeOf } from '../kafka/kafka-errors.ts'
 import { TransactionalProducer } from '../kafka/transactional-producer.ts'
 import type { DebtPartition } from '../ledger/debt-entry.ts'
 import { partitionKey } from '../ledger/debt-entry.ts'
-import { ensureLedgerTopic } from '../ledger/ledger-topic.ts'
+import { ensureLedgerTopic, LEDGER_TOPIC } from '../ledger/ledger-topic.ts'
 import type { AmbientReader } from '../pressure/ambient-status.ts'
 import { ControlTopic } from '../pressure/control-topic.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
@@ -125,8 +126,7 @@ export class Compactor {
   /** Ends the waiting for a transaction's outcome, some time after the stop. */
   readonly #givingUp = new AbortController()
   readonly #payables = new Map<string, Payable>()
-  /** Vault topics whose output topics exist. */
-  readonly #ensured = new Set<string>()
+  readonly #outputs: OutputTopics
   #control: ControlTopic | null = null
   #running: Promise<void> = Promise.resolve()
   /** The turn under way, if any; partitions are given up between turns. */
@@ -173,6 +173,7 @@ export class Compactor {
       generation: () => this.#group.generation(),
       givingUp: this.#givingUp.signal,
     })
+    this.#outputs = new OutputTopics(options, { name: LEDGER_TOPIC, ensure: ensureLedgerTopic })
     this.#metrics = openCompactorMetrics(options.metrics, () => this.status())
     this.#keeper = new VaultKeeper({ clock, diagnostics, payer: this.#payer, metrics: this.#metrics })
     this.#told = new RateLimitedDiagnostics(diagnostics, { clock })
@@ -208,6 +209,7 @@ export class Compactor {
   async stop(): Promise<void> {
     this.#stopping.abort()
     this.#wake()
+    this.#outputs.stop()
     const timer = this.#options.clock.after(LEAVE_MS_MAX, () => this.#givingUp.abort())
     await this.#running
     timer.cancel()
@@ -245,7 +247,7 @@ export class Compactor {
   async #begin(): Promise<boolean> {
     const { cluster, diagnostics, onFailed } = this.#options
     try {
-      await ensureLedgerTopic(cluster)
+      await this.#outputs.ensureSide()
       this.#control = await ControlTopic.open(cluster, { diagnostics })
     } catch (error) {
       if (this.#stopping.signal.aborted || !isFailure(error)) throw error
@@ -308,7 +310,7 @@ export class Compactor {
     const payable = this.#payables.get(partitionKey(entry))
     if (payable === undefined) return
     try {
-      await this.#ensureOutputs(entry.topic)
+      await this.#outputs.ensure(entry.topic)
       const paid = await this.#payer.pay(
         payable.owned,
         { entry, enricher: payable.enricher, made: payable.made },
@@ -328,12 +330,6 @@ export class Compactor {
       }
       this.#onFailure(entry, error)
     }
-  }
-
-  async #ensureOutputs(topic: string): Promise<void> {
-    if (this.#ensured.has(topic)) return
-    await this.#options.topics.ensureOutputs(this.#options.cluster, topic)
-    this.#ensured.add(topic)
   }
 
   /** Whether the piece under way may take another batch: everything that may change within a batch is looked at anew. */
@@ -438,6 +434,7 @@ export class Compactor {
     const committed = await this.#group.committed(partitions)
     await this.#ledger.catchUp({ signal })
     this.#payables.clear()
+    this.#outputs.reset()
     for (const { topic, partition, offset } of committed) {
       const stream = topics.streamOf(topic) ?? topic
       const owned = new OwnedPartition({

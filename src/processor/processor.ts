@@ -20,7 +20,9 @@ import type { Clock, Timer } from '../core/clock.ts'
 import { isFailure } from '../core/errors.ts'
 import { DERIVED_BATCH_BYTES_MAX } from '../core/limits.ts'
 import type { Random } from '../core/random.ts'
+import { upTo } from '../core/up-to.ts'
 import { EncoderPool } from '../enrichment/encoder-pool.ts'
+import { OutputTopics } from '../enrichment/output-topics.ts'
 import { PartitionEnricher } from '../enrichment/partition-enricher.ts'
 import type { SourceTopics } from '../enrichment/source-topics.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
@@ -33,6 +35,7 @@ import { listOffsets } from '../kafka/offsets.ts'
 import { orAborted } from '../kafka/or-aborted.ts'
 import { TransactionalProducer } from '../kafka/transactional-producer.ts'
 import type { DebtReason } from '../ledger/debt-entry.ts'
+import { ensureLedgerTopic, LEDGER_TOPIC } from '../ledger/ledger-topic.ts'
 import { AmbientCheck, AmbientReader, createAmbientBuffer } from '../pressure/ambient-status.ts'
 import type { Tier } from '../pressure/tiers.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
@@ -52,7 +55,6 @@ import {
   OUTPUT_BYTES_HELD_MAX,
   type OutputOrigin,
 } from './delivery.ts'
-import { OutputTopics } from './output-topics.ts'
 import type { ProcessorMetrics } from './processor-metrics.ts'
 import { openProcessorMetrics } from './processor-metrics.ts'
 import { TransactionalDelivery } from './transactional-delivery.ts'
@@ -177,7 +179,7 @@ export class Processor {
       topics: (names) => names.filter((name) => topics.streamOf(name) !== null),
     })
     this.#delivery = this.#openDelivery()
-    this.#outputs = new OutputTopics(options)
+    this.#outputs = new OutputTopics(options, { name: LEDGER_TOPIC, ensure: ensureLedgerTopic })
   }
 
   /**
@@ -208,7 +210,7 @@ export class Processor {
   async stop(): Promise<void> {
     this.#stopping.abort()
     // Leaving revokes the partitions, and that waits for their outputs and commits them.
-    await this.#upTo(STOP_GROUP_MS_MAX, this.#group.stop())
+    await upTo(this.#options.clock, STOP_GROUP_MS_MAX, this.#group.stop())
     this.#outputs.stop()
     this.#commitTimer?.cancel()
     await this.#fetcher.stop()
@@ -219,7 +221,7 @@ export class Processor {
   async #run(): Promise<void> {
     const { signal } = this.#stopping
     try {
-      await this.#unlessStopped(this.#outputs.ensureLedger())
+      await this.#unlessStopped(this.#outputs.ensureSide())
       // Before the committed offsets are read: what a predecessor left open is decided here, and not by its timeout.
       await this.#unlessStopped(this.#delivery.open(signal))
     } catch (error) {
@@ -325,8 +327,8 @@ export class Processor {
   }
 
   async #ensurePassthrough({ topic }: AssignedPartition): Promise<void> {
-    if (this.#options.passthrough !== 'forward' || this.#outputs.hasPassthroughFor(topic)) return
-    await this.#unlessStopped(this.#outputs.ensurePassthroughFor(topic))
+    if (this.#options.passthrough !== 'forward' || this.#outputs.hasPassthrough(topic)) return
+    await this.#unlessStopped(this.#outputs.ensurePassthrough(topic))
   }
 
   /** The vault's log begins behind the partition's position: its bytes were deleted before anybody could process them. */
@@ -516,7 +518,9 @@ export class Processor {
       fresh.map(({ topic, partition }) => ({ topic, partition, at: 'earliest' as const })),
     )
     const starts = [...committed.filter(({ offset }) => offset >= 0), ...earliest]
-    await this.#outputs.ensureFor([...new Set(starts.map(({ topic }) => topic))])
+    this.#outputs.reset()
+    const vaultTopics = new Set(starts.map(({ topic }) => topic))
+    await Promise.all([...vaultTopics].map((topic) => this.#outputs.ensure(topic)))
     if (this.#stopping.signal.aborted) return
     for (const { topic, partition, offset } of starts) this.#open(topic, partition, asOffset(offset))
     const before = this.#fetcher
@@ -572,7 +576,7 @@ export class Processor {
     do await clock.sleep(2)
     while (leaving.some(({ isBusy }) => isBusy) && clock.monotonicMs() < deadlineMs)
     // Not longer than this: what commits later is of a generation that is over, and is refused.
-    await this.#upTo(Math.max(1, deadlineMs - clock.monotonicMs()), this.#commit())
+    await upTo(clock, Math.max(1, deadlineMs - clock.monotonicMs()), this.#commit())
     const isCommitted = leaving.every(({ hasProgress }) => !hasProgress)
     this.#forget(leaving)
     // A commit under way may succeed yet. What was made behind it would count with the next, although whoever has the
@@ -584,14 +588,6 @@ export class Processor {
   async #onLost(partitions: readonly TopicPartition[]): Promise<void> {
     this.#forget(this.#leave(partitions))
     this.#abandonNext()
-  }
-
-  /** Waits for the work, but not longer than that. */
-  async #upTo(msMax: number, work: Promise<void>): Promise<void> {
-    const { promise: isLate, resolve } = Promise.withResolvers<void>()
-    const timer = this.#options.clock.after(msMax, resolve)
-    await Promise.race([work, isLate])
-    timer.cancel()
   }
 
   /** Waits for the work, but not into a stop. Rejects as it does. */

@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { writeControl } from '../../src/pressure/control-topic.ts'
+import { deleteTopicsApi } from '../../src/wire/20-delete-topics.ts'
 import { deleteRecordsApi } from '../../src/wire/21-delete-records.ts'
 import { incrementalAlterConfigsApi } from '../../src/wire/44-incremental-alter-configs.ts'
 import { shorts } from '../ledger/support.ts'
@@ -402,6 +403,28 @@ describe('what fails', () => {
     expect(await world.outputs()).toEqual(new Map(onceEach(0, 19)))
   })
 })
+
+test('an output topic that was deleted is made again', async () => {
+  await world.produce(100)
+  await world.owe(debtOf(0, 49))
+  const running = await world.startCompactor()
+  await world.untilPaid()
+
+  await world.cluster.request(
+    deleteTopicsApi,
+    { topicNames: [ENRICHED], topics: [{ name: ENRICHED }], timeoutMs: 5_000 },
+    'controller',
+  )
+  await eventually('it is gone', async () => {
+    const { topics } = await world.cluster.refreshMetadata(null)
+    return !topics.has(ENRICHED)
+  })
+  await world.owe(debtOf(50, 99))
+
+  await world.untilPaid([0], 20_000)
+  expect(running.compactor.status().failing).toEqual([])
+  await eventually('the events can be read', async () => (await world.outputs()).size === 50)
+}, 40_000)
 
 describe('when the broker goes away', () => {
   test('in the middle of paying, it goes on when the broker is back: 0 double, 0 missing', async () => {

@@ -6,9 +6,7 @@ import { BatchEncoder } from '../../src/batch/batch-encoder.ts'
 import { RecordCursor } from '../../src/batch/record-cursor.ts'
 import { asPartitionId } from '../../src/core/brands.ts'
 import { systemClock } from '../../src/core/clock.ts'
-import type { Disk } from '../../src/core/disk.ts'
 import { systemRandom } from '../../src/core/random.ts'
-import { systemDisk } from '../../src/core/system-disk.ts'
 import { SourceTopics } from '../../src/enrichment/source-topics.ts'
 import { KafkaCluster } from '../../src/kafka/cluster.ts'
 import { Fetcher } from '../../src/kafka/fetcher.ts'
@@ -28,6 +26,7 @@ import { incrementalAlterConfigsApi } from '../../src/wire/44-incremental-alter-
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../src/wire/api.ts'
 import type { TestBroker } from '../support/broker.ts'
 import { startTestBroker } from '../support/broker.ts'
+import { diskBehind, Gate } from '../support/gate.ts'
 
 export const GROUP_ID = 'gophership'
 export const VAULT = 'raw-vault.web'
@@ -38,48 +37,6 @@ const declaration = parseTopology(
   readFileSync(new URL('../../topologies/density-tier.yaml', import.meta.url), 'utf8'),
   'density-tier.yaml',
 )
-
-/** Opened at first; closed, it holds up whoever passes until it is released. */
-export class Gate {
-  #open = Promise.resolve()
-  release = () => {}
-  /** How many have come to it while it was closed. */
-  heldCount = 0
-  #isClosed = false
-
-  close(): void {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#open = promise
-    this.#isClosed = true
-    this.release = () => {
-      this.#isClosed = false
-      resolve()
-    }
-  }
-
-  pass(): Promise<void> {
-    if (this.#isClosed) this.heldCount++
-    return this.#open
-  }
-}
-
-/** The system's disk, on which every sync of the enriched topic passes a gate: written, and not durable before it. */
-function diskBehind(gate: Gate): Disk {
-  const open: Disk['open'] = async (path, mode) => {
-    const file = await systemDisk.open(path, mode)
-    if (!path.includes(ENRICHED)) return file
-    return {
-      read: (into, position) => file.read(into, position),
-      write: (bytes, position) => file.write(bytes, position),
-      writev: (buffers, position) => file.writev(buffers, position),
-      datasync: () => gate.pass().then(() => file.datasync()),
-      truncate: (bytes) => file.truncate(bytes),
-      size: () => file.size(),
-      close: () => file.close(),
-    }
-  }
-  return { ...systemDisk, open }
-}
 
 /** A client whose requests of one API pass a gate before they are sent. */
 class GatedCluster extends KafkaCluster {
@@ -126,7 +83,7 @@ export class ProcessorWorld {
 
   static async start(): Promise<ProcessorWorld> {
     const syncs = new Gate()
-    const broker = await startTestBroker({ defaultPartitionCount: 2, disk: diskBehind(syncs) })
+    const broker = await startTestBroker({ defaultPartitionCount: 2, disk: diskBehind(syncs, ENRICHED) })
     const world = new ProcessorWorld(broker, syncs)
     await world.cluster.connect()
     return world

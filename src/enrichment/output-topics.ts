@@ -1,15 +1,20 @@
 /**
- * The topics that a worker's output goes to: made before they are needed, and made again when somebody deletes them, as long
+ * The topics that output goes to: made before they are needed, and made again when somebody deletes them, as long
  * as the vault topic that they belong to is there. What is on its way meanwhile is tried again until the topic is back.
  *
  * How soon a deletion is noticed is up to whoever looks at all topics; the member of the consumer group does, every second.
  */
 
 import type { Clock } from '../core/clock.ts'
-import type { SourceTopics } from '../enrichment/source-topics.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
-import { ensureLedgerTopic, LEDGER_TOPIC } from '../ledger/ledger-topic.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
+import type { SourceTopics } from './source-topics.ts'
+
+/** A topic that is written to whatever the vault topics are, and how it is made. */
+export interface SideTopic {
+  readonly name: string
+  ensure(cluster: KafkaCluster): Promise<void>
+}
 
 export interface OutputTopicsOptions {
   readonly cluster: KafkaCluster
@@ -22,45 +27,47 @@ export interface OutputTopicsOptions {
 const RETRY_MS = 1_000
 
 export class OutputTopics {
-  readonly #options: OutputTopicsOptions
+  readonly #options: OutputTopicsOptions & { readonly side: SideTopic }
   readonly #stopping = new AbortController()
   readonly #stopWatching: () => void
   /** Vault topics whose output topics were made sure of. */
   readonly #enriched = new Set<string>()
   /** Vault topics whose batches are forwarded. */
   readonly #forwarded = new Set<string>()
-  #isLedgerEnsured = false
+  #isSideEnsured = false
   #isRestoring = false
 
-  constructor(options: OutputTopicsOptions) {
-    this.#options = options
-    this.#stopWatching = options.cluster.onTopicsChanged(() => void this.#restore())
+  constructor({ cluster, topics, clock, diagnostics }: OutputTopicsOptions, side: SideTopic) {
+    this.#options = { cluster, topics, clock, diagnostics, side }
+    this.#stopWatching = cluster.onTopicsChanged(() => void this.#restore())
   }
 
-  async ensureLedger(): Promise<void> {
-    await ensureLedgerTopic(this.#options.cluster)
-    this.#isLedgerEnsured = true
+  async ensureSide(): Promise<void> {
+    const { cluster, side } = this.#options
+    await side.ensure(cluster)
+    this.#isSideEnsured = true
   }
 
-  /** For a new assignment: makes sure of the topics of these vault topics; those of others are left alone from now on. */
-  async ensureFor(vaultTopics: readonly string[]): Promise<void> {
-    const { cluster, topics } = this.#options
+  /** For a new assignment: nothing of the last one is needed, and vault topics may have more partitions. */
+  reset(): void {
     this.#enriched.clear()
-    // They are made sure of when the first batch is forwarded, and with as many partitions as there are then.
     this.#forwarded.clear()
-    await Promise.all(
-      vaultTopics.map(async (topic) => {
-        await topics.ensureOutputs(cluster, topic)
-        this.#enriched.add(topic)
-      }),
-    )
   }
 
-  hasPassthroughFor(vaultTopic: string): boolean {
+  /** For the events of a vault topic, and its dead letters. Once for an assignment. */
+  async ensure(vaultTopic: string): Promise<void> {
+    const { cluster, topics } = this.#options
+    if (this.#enriched.has(vaultTopic)) return
+    await topics.ensureOutputs(cluster, vaultTopic)
+    this.#enriched.add(vaultTopic)
+  }
+
+  hasPassthrough(vaultTopic: string): boolean {
     return this.#forwarded.has(vaultTopic)
   }
 
-  async ensurePassthroughFor(vaultTopic: string): Promise<void> {
+  /** For the batches of a vault topic that are forwarded. */
+  async ensurePassthrough(vaultTopic: string): Promise<void> {
     const { cluster, topics } = this.#options
     await topics.ensurePassthrough(cluster, vaultTopic)
     this.#forwarded.add(vaultTopic)
@@ -73,9 +80,9 @@ export class OutputTopics {
 
   /** What was made sure of and is not there any more. */
   #missing(): string[] {
-    const { cluster, topics } = this.#options
+    const { cluster, topics, side } = this.#options
     const known = cluster.snapshot.topics
-    const needed = new Set(this.#isLedgerEnsured ? [LEDGER_TOPIC] : [])
+    const needed = new Set(this.#isSideEnsured ? [side.name] : [])
     for (const topic of this.#enriched) {
       if (known.has(topic)) for (const output of topics.outputsOf(topic)) needed.add(output)
     }
@@ -105,8 +112,8 @@ export class OutputTopics {
   }
 
   async #ensureAll(): Promise<void> {
-    const { cluster, topics } = this.#options
-    if (this.#isLedgerEnsured) await ensureLedgerTopic(cluster)
+    const { cluster, topics, side } = this.#options
+    if (this.#isSideEnsured) await side.ensure(cluster)
     await Promise.all([
       ...[...this.#enriched].map((topic) => topics.ensureOutputs(cluster, topic)),
       ...[...this.#forwarded].map((topic) => topics.ensurePassthrough(cluster, topic)),
