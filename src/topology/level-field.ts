@@ -3,6 +3,7 @@
 import { isWeakName } from './field-roles.ts'
 import type { SeverityScheme } from './severity-number.ts'
 import { severityOf } from './severity-number.ts'
+import { withoutColours } from './terminal-colours.ts'
 
 export interface LevelOfField {
   /** The level as it stands in the line; null for a number that is OpenTelemetry's own. */
@@ -14,10 +15,6 @@ export interface LevelOfField {
 /** OpenTelemetry's own number, when a line has it in place of a word. */
 const NUMBER_NAMES: ReadonlySet<string> = new Set(['severityNumber', 'severity_number', 'SeverityNumber'])
 
-/** What a terminal takes for a colour: winston writes `\u001b[32minfo\u001b[39m`. */
-const COLOURS = /\u001b\[[\d;]*m/g
-const ESCAPE = 0x1b
-
 /** Null when the value says nothing of a level. `countsAsSyslog`: the line's format counts levels from 0 to 7. */
 export function levelOfField(key: string, text: string, countsAsSyslog: boolean): LevelOfField | null {
   if (text === '') return null
@@ -25,7 +22,7 @@ export function levelOfField(key: string, text: string, countsAsSyslog: boolean)
     const number = Number(text)
     return Number.isInteger(number) && number >= 1 && number <= 24 ? { text: null, number } : null
   }
-  const level = text.charCodeAt(0) === ESCAPE ? text.replace(COLOURS, '') : text
+  const level = withoutColours(text)
   // Serilog's Verbose lies below Debug; elsewhere it lies above.
   const isSerilogVerbose = key === '@l' && level === 'Verbose'
   const severity = isSerilogVerbose ? 1 : severityOf(level, schemeOf(key, level, countsAsSyslog))

@@ -19,6 +19,7 @@ const WORDS: ReadonlyMap<string, number> = new Map([
   ['TRACE3', 3],
   ['TRACE4', 4],
   ['TRC', 1],
+  ['TRCE', 1],
   ['FINEST', 1],
   ['SILLY', 1],
   ['DEBUG', 5],

@@ -10,7 +10,9 @@
  */
 
 import type { EventDraft } from './event-draft.ts'
+import { matchAt } from './match-at.ts'
 import { severityOfLetter, severityOfWord } from './severity-number.ts'
+import { placeUserAndDatabase } from './user-and-database.ts'
 
 const SPACE = 0x20
 const TAB = 0x09
@@ -26,6 +28,20 @@ const GROUP_CHARS_MAX = 256
 const PIECES_MAX = 6
 const LOGGER_CHARS_MAX = 200
 
+const PHP_LEVEL = /PHP ([A-Z][a-z]{3,12}(?: Standards)?)(?: error)?:\s*/y
+/** Those of PHP's words that nobody else uses: parse errors are fatal, the others are notices. */
+const PHP_NUMBERS: ReadonlyMap<string, number> = new Map([
+  ['Parse', 21],
+  ['Deprecated', 10],
+  ['Strict Standards', 10],
+])
+const MONOLOG_LEVEL = /([\w.-]{1,100})\.([A-Z]{4,9}): ?/y
+const PYTHON_LEVEL = / +(DEBUG|INFO|WARNING|ERROR|CRITICAL) +/y
+/** loguru's `module:function:12 - `. */
+const LOGURU_PLACE = /([\w.]{1,200}):([\w.<>]{1,100}):(\d{1,7}) - /y
+/** WildFly's `[org.jboss.as] (MSC service thread 1-7) `. */
+const WILDFLY_THREAD = /\(([^()\n]{1,100})\) /y
+
 const isDigit = (char: number) => char >= 0x30 && char <= 0x39
 const isLetter = (char: number) => (char >= 0x41 && char <= 0x5a) || (char >= 0x61 && char <= 0x7a)
 const isBlank = (char: number) => char === SPACE || char === TAB
@@ -35,6 +51,8 @@ export class TextHead {
   #text = ''
   #at = 0
   #level = ''
+  /** OpenTelemetry's number of the level, where its word alone does not tell it. */
+  #levelNumber = 0
   #pid = -1
   #threadId = -1
   #thread = ''
@@ -42,6 +60,13 @@ export class TextHead {
   #client = ''
   #file = ''
   #lineNumber = -1
+  #function = ''
+  #user = ''
+  #database = ''
+  /** The time stands in a bracket of its own. */
+  #isBracketed = false
+  /** The time has milliseconds behind a comma, as Python's logging and log4j write. */
+  #hasCommaMillis = false
 
   /**
    * Reads the pieces from `at` on, just behind the time, and puts what they are into the draft. Answers the index
@@ -50,6 +75,8 @@ export class TextHead {
    */
   read(draft: EventDraft, at: number, options: { readonly isOpen: boolean }): number {
     this.#begin(draft.rest, at)
+    this.#isBracketed = options.isOpen
+    this.#hasCommaMillis = this.#text.charCodeAt(at - 4) === COMMA
     if (options.isOpen && !this.#readOpenBracket()) return at
     const afterTime = this.#skipSeparators(this.#at)
     this.#at = afterTime
@@ -79,6 +106,7 @@ export class TextHead {
     if (!isLetter(char)) return NO_LEADING_LEVEL
     const end = this.#wordEnd(0)
     const word = this.#text.slice(0, end)
+    if (word === 'PHP') return this.#readPhpLevel(0) ? { end: this.#at, isSetOff: true } : NO_LEADING_LEVEL
     if (severityOfWord(word) === 0 || isCapitalised(word)) return NO_LEADING_LEVEL
     const next = this.#text.charCodeAt(end)
     const isSetOff = next === COLON && !isDigit(this.#text.charCodeAt(end + 1))
@@ -87,9 +115,16 @@ export class TextHead {
     return { end: this.#skipSeparators(end), isSetOff }
   }
 
-  /** The level that `readLeadingLevel` found. */
+  /** The level that was found last, '' for none. */
   get level(): string {
     return this.#level
+  }
+
+  /** Puts the level that was found last into the draft, unless an outer layer of the line had one already. */
+  placeLevel(draft: EventDraft): void {
+    const isFirst = draft.severityText === null
+    draft.foundLevel(this.#level, 'word')
+    if (isFirst && this.#levelNumber > 0) draft.severityNumber = this.#levelNumber
   }
 
   #begin(text: string, at: number): void {
@@ -100,6 +135,9 @@ export class TextHead {
 
   #forget(): void {
     this.#level = ''
+    this.#levelNumber = 0
+    this.#user = ''
+    this.#database = ''
     this.#pid = -1
     this.#threadId = -1
     this.#thread = ''
@@ -107,11 +145,14 @@ export class TextHead {
     this.#client = ''
     this.#file = ''
     this.#lineNumber = -1
+    this.#function = ''
   }
 
   #place(draft: EventDraft): void {
     const { attributes } = draft
-    if (this.#level !== '') draft.foundLevel(this.#level, 'word')
+    if (this.#level !== '') this.placeLevel(draft)
+    placeUserAndDatabase(draft, this.#user, this.#database)
+    if (this.#function !== '') attributes.setIfAbsent('code.function.name', this.#function)
     if (this.#pid >= 0) attributes.setIfAbsent('process.pid', this.#pid)
     if (this.#threadId >= 0) attributes.setIfAbsent('thread.id', this.#threadId)
     if (this.#thread !== '') attributes.setIfAbsent('thread.name', this.#thread)
@@ -166,7 +207,8 @@ export class TextHead {
     if (place !== null) {
       this.#file = place[1] as string
       this.#lineNumber = Number(place[2])
-    } else if (content !== '') this.#thread = content
+      // PostgreSQL's application that gave no name.
+    } else if (content !== '' && content !== 'unknown') this.#thread = content
     return true
   }
 
@@ -192,6 +234,8 @@ export class TextHead {
   #readProcessGroup(content: string): boolean {
     const match = /^(?:pid )?(\d{1,10})(?::tid (\d{1,15})|-\d+)?$/.exec(content)
     if (match === null) return false
+    // PostgreSQL's `[1234]: [3-1] `: the second counts the session's lines.
+    if (this.#pid >= 0 && content.includes('-')) return true
     this.#pid = Number(match[1])
     this.#isNumberBare = false
     if (match[2] !== undefined) this.#threadId = Number(match[2])
@@ -215,6 +259,13 @@ export class TextHead {
     const end = this.#wordEnd(start)
     const word = this.#text.slice(start, end)
     if (word === 'PHP') return this.#readPhpLevel(start)
+    if (this.#isBracketed && this.#readMonologLevel(start)) return true
+    // etcd's capnslog: `I | package: message`.
+    if (word.length === 1 && severityOfLetter(word) > 0 && this.#text.startsWith(' | ', end)) {
+      this.#level = word
+      this.#at = end
+      return true
+    }
     if (severityOfWord(word) > 0) {
       if (!this.#isLevelSetOff(word, start, end)) return false
       this.#level = word
@@ -234,18 +285,50 @@ export class TextHead {
     const name = this.#text.slice(start, nameEnd)
     const isDashed = this.#text.startsWith(' - ', nameEnd)
     const isBarred = this.#text.charCodeAt(nameEnd) === BAR || this.#text.startsWith(' | ', nameEnd)
-    if (!isDashed && !isBarred && !name.includes('@')) return false
-    if (!name.includes('@')) this.#logger = name
+    const database = name.indexOf('@')
+    if (!isDashed && !isBarred && database < 0)
+      return this.#hasCommaMillis && this.#readNameAndLevel(name, nameEnd)
+    if (database < 0) this.#logger = name
+    else {
+      this.#user = name.slice(0, database)
+      this.#database = name.slice(database + 1)
+    }
     this.#at = nameEnd
     return true
   }
 
   /** `PHP Warning:  `, `PHP Fatal error:  `. */
   #readPhpLevel(start: number): boolean {
-    const match = /^PHP (\w+)(?: error)?:\s*/.exec(this.#text.slice(start, start + 40))
-    if (match === null || severityOfWord(match[1] as string) === 0) return false
-    this.#level = match[1] as string
-    this.#at = start + match[0].length
+    const [head = '', level = ''] = matchAt(PHP_LEVEL, this.#text, start)
+    const number = PHP_NUMBERS.get(level) ?? severityOfWord(level)
+    if (number === 0) return false
+    this.#level = level
+    this.#levelNumber = number
+    this.#at = start + head.length
+    return true
+  }
+
+  /** `channel.ERROR: ` of Monolog, behind a time in brackets. */
+  #readMonologLevel(start: number): boolean {
+    const [head = '', channel = '', level = ''] = matchAt(MONOLOG_LEVEL, this.#text, start)
+    if (severityOfWord(level) === 0) return false
+    this.#logger = channel
+    this.#level = level
+    this.#at = start + head.length
+    return true
+  }
+
+  /**
+   * `name LEVEL message`, with nothing but spaces between: Python's logging. A name that is no qualified one may as well be
+   * the host's or a word of the message, and stays in the message.
+   */
+  #readNameAndLevel(name: string, nameEnd: number): boolean {
+    const [head, level = ''] = matchAt(PYTHON_LEVEL, this.#text, nameEnd)
+    if (head === undefined || !/^[\w.-]+$/.test(name)) return false
+    this.#level = level
+    if (!name.includes('.') && name !== 'root' && name !== '__main__') return true
+    this.#logger = name
+    this.#at = nameEnd + head.length
     return true
   }
 
@@ -276,21 +359,21 @@ export class TextHead {
 
   #readBehindLevel(): void {
     this.#at = this.#skipSeparators(this.#at)
-    this.#readSpringProcess()
     this.#readNginxProcess()
+    this.#readLoguruPlace()
     for (let piece = 0; piece < PIECES_MAX; piece += 1) {
       if (this.#text.charCodeAt(this.#at) !== OPEN || !this.#readGroupBehindLevel()) break
     }
     this.#readLogger()
   }
 
-  /** `12345 --- ` of Spring Boot. */
-  #readSpringProcess(): void {
-    let end = this.#at
-    while (isDigit(this.#text.charCodeAt(end))) end += 1
-    if (end === this.#at || end - this.#at > 10 || !this.#text.startsWith(' --- ', end)) return
-    this.#pid = Number(this.#text.slice(this.#at, end))
-    this.#at = end + 5
+  #readLoguruPlace(): void {
+    const [head = '', name = '', functionName = '', line] = matchAt(LOGURU_PLACE, this.#text, this.#at)
+    if (head === '' || this.#logger !== '') return
+    this.#logger = name
+    this.#function = functionName
+    this.#lineNumber = Number(line)
+    this.#at += head.length
   }
 
   /** `123#0: ` of nginx: process and thread. */
@@ -326,6 +409,13 @@ export class TextHead {
       this.#at = next
       return true
     }
+    const [thread = '', threadName = ''] = matchAt(WILDFLY_THREAD, this.#text, next)
+    if (thread !== '' && this.#logger === '' && this.#thread === '' && /^[\w.$-]+$/.test(content)) {
+      this.#logger = content
+      this.#thread = threadName
+      this.#at = next + thread.length
+      return true
+    }
     const isBeforeMessage = this.#text.startsWith(' - ', end + 1) || this.#loggerEnd(next) > 0
     if (this.#thread !== '' || !isBeforeMessage) return false
     this.#thread = content
@@ -341,6 +431,7 @@ export class TextHead {
     while (isBlank(this.#text.charCodeAt(next))) next += 1
     const char = this.#text.charCodeAt(next)
     if (char === COLON || (char === DASH && isBlank(this.#text.charCodeAt(next + 1)))) next += 1
+    else if (this.#isDoubleDash(next)) next += 2
     while (isBlank(this.#text.charCodeAt(next))) next += 1
     this.#at = next
   }
@@ -377,7 +468,12 @@ export class TextHead {
     const separator = this.#text.charCodeAt(next)
     const isSeparated =
       (separator === COLON || separator === DASH) && isBlank(this.#text.charCodeAt(next + 1))
-    return isSeparated || separator === OPEN ? end : 0
+    return isSeparated || separator === OPEN || this.#isDoubleDash(next) ? end : 0
+  }
+
+  /** `-- ` of logback 1.3 and later. */
+  #isDoubleDash(at: number): boolean {
+    return this.#text.startsWith('-- ', at)
   }
 
   /** `main.go:12: ` of Go's log package, behind the time. */

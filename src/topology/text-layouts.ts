@@ -85,10 +85,19 @@ export const readOldMysql: TextLayout = (draft) => {
   const end = scanCompactShortYear(text, 0, time)
   if (end === NO_TIME) return false
   const match = /^ {1,2}\[(\w{4,7})\] ?/.exec(text.slice(end, end + 32))
-  if (match === null || severityOfWord(match[1] as string) === 0) return false
+  if (match === null || severityOfWord(match[1] as string) === 0) return readOldMysqlLine(draft, time, end)
   draft.keepTime(time)
   draft.foundLevel(match[1] as string, 'word')
   draft.body = text.slice(end + match[0].length)
+  return true
+}
+
+/** Without a level: `081109 20:36:15 mysqld_safe …`, `081109 20:36:15 InnoDB: …`, and the general log between tabs. */
+function readOldMysqlLine(draft: EventDraft, time: FoundTime, end: number): boolean {
+  const text = draft.rest
+  if (!/^(?: {1,2}(?:mysqld|InnoDB:)|\t *\d)/.test(text.slice(end, end + 24))) return false
+  draft.keepTime(time)
+  draft.body = text.slice(end).trimStart()
   return true
 }
 
@@ -122,12 +131,24 @@ export const readHealthApp: TextLayout = (draft) => {
   return true
 }
 
+/** Redis' levels, debug to warning. */
 const REDIS_MARKS: ReadonlyMap<string, number> = new Map([
   ['.', 5],
   ['-', 9],
   ['*', 10],
   ['#', 13],
 ])
+
+/** False for a character that is no level of Redis. */
+export function placeRedisMark(draft: EventDraft, mark: string): boolean {
+  const severity = REDIS_MARKS.get(mark)
+  if (severity === undefined) return false
+  if (draft.severityText === null) {
+    draft.severityText = mark
+    draft.severityNumber = severity
+  }
+  return true
+}
 
 /** Redis and Valkey: `1:M 01 Jan 2023 12:00:00.123 * message`. The mark is the level. */
 export const readRedis: TextLayout = (draft) => {
@@ -136,11 +157,9 @@ export const readRedis: TextLayout = (draft) => {
   if (pid === null) return false
   const time = new FoundTime()
   const end = scanDayFirst(text, pid[0].length, time)
-  const severity = end === NO_TIME ? undefined : REDIS_MARKS.get(text.charAt(end + 1))
-  if (severity === undefined || text.charAt(end) !== ' ' || text.charAt(end + 2) !== ' ') return false
+  if (end === NO_TIME || text.charAt(end) !== ' ' || text.charAt(end + 2) !== ' ') return false
+  if (!placeRedisMark(draft, text.charAt(end + 1))) return false
   draft.keepTime(time)
-  draft.severityText = text.charAt(end + 1)
-  draft.severityNumber = severity
   draft.attributes.setIfAbsent('process.pid', Number(pid[1]))
   draft.body = text.slice(end + 3)
   return true
@@ -250,7 +269,7 @@ export const readMongo: TextLayout = (draft) => {
   const time = new FoundTime()
   const end = scanYearFirst(text, 0, time)
   if (end === NO_TIME) return false
-  const match = /^ ([IWEFD])[1-5]? +([A-Z-]{1,10}) +\[([^\]]{1,100})\] ?/.exec(text.slice(end, end + 160))
+  const match = /^ ([IWEF]|D[1-5]?) +([A-Z-]{1,10}) +\[([^\]]{1,100})\] ?/.exec(text.slice(end, end + 160))
   if (match === null) return false
   draft.keepTime(time)
   draft.foundLevel(match[1] as string, 'word')

@@ -40,3 +40,24 @@ export function enrichAtBoth(line: string): EnrichedEvent {
     expect([severityText, severityNumber]).toEqual([whole.severityText, whole.severityNumber])
   return whole
 }
+
+/** A line and all that it is read as. */
+export type Reading = [
+  line: string,
+  timestamp: string | null,
+  severityText: string | null,
+  severityNumber: number | null,
+  body: string,
+  attributes?: Record<string, unknown>,
+  resource?: Record<string, unknown>,
+]
+
+/** Asserts what a line is read as; time and level at both densities. */
+export function expectReading(...reading: Reading): void {
+  const [line, timestamp, severityText, severityNumber, body, attributes = {}, resource = {}] = reading
+  const event = enrich(line)
+  expect(event).toMatchObject({ timestamp, severityText, severityNumber, body })
+  expect(event.attributes).toEqual(attributes)
+  expect(event.resource).toEqual(resource)
+  expect(enrich(line, { density: 'partial' })).toMatchObject({ timestamp, severityText, severityNumber })
+}

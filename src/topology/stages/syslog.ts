@@ -57,14 +57,14 @@ export const syslogStage = defineStage({
         head.readLeadingLevel(draft).isSetOff &&
         isShouted(head.level, message)
       ) {
-        draft.foundLevel(head.level, 'word')
+        head.placeLevel(draft)
       }
     }
   },
 })
 
 function isShouted(level: string, message: string): boolean {
-  return message.charCodeAt(0) === OPEN || level === level.toUpperCase()
+  return message.charCodeAt(0) === OPEN || message.startsWith('PHP ') || level === level.toUpperCase()
 }
 
 function placePri(draft: EventDraft, pri: number): void {

@@ -3,17 +3,31 @@
  * the source) and leaves the message as the body. Fixed layouts are tried first, by the line's first character; then
  * the general head. Text in which nothing is recognised stays the body, whole.
  *
+ * Colours of a terminal are no part of what is read.
+ *
  * A line inside a container's wrapping has its time already; its body then stays whole, so that no text is lost.
  */
 
 import { z } from 'zod'
 import { readAudit } from '../audit-record.ts'
+import {
+  readLambdaPython,
+  readLevelAndBracket,
+  readOldRedis,
+  readSerilogConsole,
+  readSlowQuery,
+  readTornado,
+  readWebLogic,
+} from '../bracketed-text.ts'
 import { readCisco } from '../cisco-message.ts'
+import { readLambdaPlatform, readS3 } from '../cloud-text.ts'
+import { readDated } from '../dated-text.ts'
 import type { EventDraft } from '../event-draft.ts'
 import { readEventFormat } from '../event-format.ts'
 import { readForwarded } from '../forwarded-record.ts'
 import { readPaloAlto } from '../palo-alto.ts'
 import { defineStage } from '../stage.ts'
+import { withoutColours } from '../terminal-colours.ts'
 import { TextHead } from '../text-head.ts'
 import type { TextLayout } from '../text-layouts.ts'
 import {
@@ -32,11 +46,14 @@ import {
   readSupercomputer,
 } from '../text-layouts.ts'
 import { FoundTime } from '../time/found-time.ts'
-import { countDigits, NO_TIME, scanAnyDate, scanEpoch, scanYearFirst } from '../time/scan-time.ts'
+import { scanZoneName } from '../time/named-zone.ts'
+import { countDigits, NO_TIME, scanAnyDate, scanClf, scanEpoch, scanYearFirst } from '../time/scan-time.ts'
 import { readW3c } from '../w3c-log.ts'
 import { placeRequestAndStatus } from './access-log.ts'
 
+const HASH = 0x23
 const OPEN = 0x5b
+const CLOSE = 0x5d
 const SPACE = 0x20
 const COLON = 0x3a
 const DOT = 0x2e
@@ -53,6 +70,7 @@ export const textStage = defineStage({
     return (draft) => {
       if (draft.format !== 'text') return
       const hadTime = draft.hasTime()
+      draft.rest = withoutColours(draft.rest)
       if (!readFixed(draft) && !readHead(draft, head, time)) return
       if (draft.format !== 'text') return
       if (hadTime) {
@@ -76,11 +94,20 @@ const BY_DIGIT_COUNT: readonly (readonly TextLayout[])[] = [
   NONE,
   [readSpark, readAndroid],
   NONE,
-  [readAndroid, readMongo, readW3c],
+  [readDated, readAndroid, readMongo, readW3c],
   NONE,
   [readHdfs, readOldMysql],
   NONE,
   [readHealthApp],
+]
+
+const BRACKETED: readonly TextLayout[] = [
+  readProxifier,
+  readForwarded,
+  readOldRedis,
+  readTornado,
+  readLambdaPython,
+  readSerilogConsole,
 ]
 
 function readFixed(draft: EventDraft): boolean {
@@ -95,7 +122,7 @@ function readFixed(draft: EventDraft): boolean {
       : text.charCodeAt(count) === SPACE && readHpc(draft)
   }
   if (first === OPEN) {
-    if (readProxifier(draft) || readForwarded(draft)) return true
+    for (const layout of BRACKETED) if (layout(draft)) return true
     // A list in a list that was not Fluent Bit's is JSON as any other.
     if (text.charCodeAt(1) === OPEN) draft.format = 'json'
     return draft.format === 'json'
@@ -103,15 +130,25 @@ function readFixed(draft: EventDraft): boolean {
   const second = text.charCodeAt(1)
   if (second >= 0x30 && second <= 0x39) return readKlog(draft)
   if (second === 0x2c) return readRuby(draft)
+  if (first === HASH) return readSlowQuery(draft) || readWebLogic(draft)
   if ((first >= 0x41 && first <= 0x5a) || first === 0x2d)
-    return readJavaLogging(draft) || readSupercomputer(draft)
+    return (
+      readLevelAndBracket(draft) ||
+      readJavaLogging(draft) ||
+      readSupercomputer(draft) ||
+      readLambdaPlatform(draft)
+    )
   return readAudit(draft)
 }
 
 function readHead(draft: EventDraft, head: TextHead, time: FoundTime): boolean {
   const text = draft.rest
   const start = text.charCodeAt(0) === OPEN ? 1 : 0
-  const timeEnd = scanLineTime(draft, text, start, time)
+  let timeEnd = scanLineTime(draft, text, start, time)
+  if (start === 1 && timeEnd !== NO_TIME && text.charCodeAt(timeEnd) === SPACE) {
+    const zoneEnd = scanZoneName(text, timeEnd, time)
+    if (zoneEnd !== NO_TIME) timeEnd = zoneEnd
+  }
   if (timeEnd !== NO_TIME) return takeHead(draft, head, time, { timeEnd, isOpen: start === 1 })
   return readPrefixed(draft, head, time) || readLevelFirst(draft, head, time)
 }
@@ -152,7 +189,7 @@ function scanLineTime(draft: EventDraft, text: string, at: number, time: FoundTi
   if (epochEnd === NO_TIME) return NO_TIME
   const next = text.charCodeAt(epochEnd)
   const isPlausible = time.epochSeconds <= draft.recordTimestampMs / 1000 + DAY_SECONDS
-  return isPlausible && (next === SPACE || next === 0x09 || next === 0x5d) ? epochEnd : NO_TIME
+  return isPlausible && (next === SPACE || next === 0x09 || next === CLOSE) ? epochEnd : NO_TIME
 }
 
 const BALANCER_PROTOCOLS: ReadonlySet<string> = new Set(['http', 'https', 'h2', 'grpcs', 'ws', 'wss', 'tls'])
@@ -174,14 +211,32 @@ function readPrefixed(draft: EventDraft, head: TextHead, time: FoundTime): boole
   }
   if (BALANCER_PROTOCOLS.has(word)) {
     if (scanYearFirst(text, space + 1, time) === NO_TIME) return false
+  } else if (text.startsWith('- ', space + 1)) {
+    return readFpmAccess(draft, time)
   } else if (text.charCodeAt(space + 1) !== OPEN || !/:\d{1,5}$/.test(word)) {
-    return false
+    return readS3(draft)
   } else if (text.charCodeAt(space + 4) !== 0x2f || scanAnyDate(text, space + 2, time) === NO_TIME) {
     return false
   }
   // The columns behind it are the message: nothing of the line is cut off.
   draft.keepTime(time)
   draft.body = text
+  return true
+}
+
+/** PHP-FPM's access log: `192.0.2.1 -  02/Jan/2023:12:00:00 +0000 "GET /index.php" 200`. */
+function readFpmAccess(draft: EventDraft, time: FoundTime): boolean {
+  const text = draft.rest
+  const match = /^([\d.a-fA-F:]{2,45}) - ([^\s"[]{0,64}) (?=\d\d\/)/.exec(text.slice(0, 128))
+  if (match === null) return false
+  const end = scanClf(text, match[0].length, time)
+  if (end === NO_TIME || !text.startsWith(' "', end) || !placeRequestAndStatus(draft, text, end + 1))
+    return false
+  draft.attributes.setIfAbsent('client.address', match[1] as string)
+  if (match[2] !== '') draft.attributes.setIfAbsent('user.name', match[2] as string)
+  draft.keepTime(time)
+  draft.body = text
+  draft.format = 'done'
   return true
 }
 
@@ -197,7 +252,6 @@ function readLevelFirst(draft: EventDraft, head: TextHead, time: FoundTime): boo
   }
   const { end, isSetOff } = head.readLeadingLevel(draft)
   if (end === 0) return false
-  const level = head.level
   const isBracket = text.charCodeAt(end) === OPEN
   let timeAt = isBracket ? end + 1 : end
   let timeEnd = scanAnyDate(text, timeAt, time)
@@ -210,12 +264,12 @@ function readLevelFirst(draft: EventDraft, head: TextHead, time: FoundTime): boo
   }
   if (timeEnd === NO_TIME) {
     if (!isSetOff) return false
-    draft.foundLevel(level, 'word')
+    head.placeLevel(draft)
     draft.body = text.slice(end)
     return true
   }
-  draft.foundLevel(level, 'word')
-  if (text.charCodeAt(timeEnd) === 0x5d) timeEnd += 1
+  head.placeLevel(draft)
+  if (text.charCodeAt(timeEnd) === CLOSE) timeEnd += 1
   draft.keepTime(time)
   draft.body = text.slice(timeEnd).replace(/^[\s:|,-]+(?=\S)/, '')
   return true

@@ -103,12 +103,24 @@ export class FoundTime {
     return Number.NaN
   }
 
-  #inYear(year: number, zone: TimeZone): number {
-    const wall =
+  /** Takes the offset that the zone has at these calendar fields; false for a time without a year, or with an offset. */
+  takeOffset(zone: TimeZone): boolean {
+    if (this.kind !== 'civil' || this.year === YEAR_UNKNOWN || !Number.isNaN(this.offsetSeconds)) return false
+    this.offsetSeconds = zone.offsetAtWall(this.#wallIn(this.year))
+    return true
+  }
+
+  #wallIn(year: number): number {
+    return (
       daysFromCivil(year, this.month, this.day) * DAY_SECONDS +
       this.hour * 3600 +
       this.minute * 60 +
       this.second
+    )
+  }
+
+  #inYear(year: number, zone: TimeZone): number {
+    const wall = this.#wallIn(year)
     const offset = this.offsetSeconds
     const seconds = wall - (Number.isNaN(offset) ? zone.offsetAtWall(wall) : offset)
     return seconds >= INSTANT_SECONDS_MIN && seconds <= INSTANT_SECONDS_MAX ? seconds : Number.NaN

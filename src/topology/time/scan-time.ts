@@ -21,6 +21,7 @@ const COLON = 0x3a
 const COMMA = 0x2c
 const PLUS = 0x2b
 const UNDERSCORE = 0x5f
+const BAR = 0x7c
 
 const isDigit = (char: number) => char >= 0x30 && char <= 0x39
 const isLetter = (char: number) => (char >= 0x41 && char <= 0x5a) || (char >= 0x61 && char <= 0x7a)
@@ -190,7 +191,9 @@ function scanOffset(text: string, at: number, found: FoundTime): number {
     if (sign === PLUS || sign === DASH) {
       // Only the unmistakable forms: ` -5` or ` - name` is the line going on.
       const count = countDigits(text, at + 2, 5)
-      if (count === 4 || (count === 2 && text.charCodeAt(at + 4) === COLON)) {
+      // PostgreSQL writes ` +03 [1234]` for a zone that has no name.
+      const isHours = count === 2 && text.charCodeAt(at + 4) === SPACE && text.charCodeAt(at + 5) === 0x5b
+      if (isHours || count === 4 || (count === 2 && text.charCodeAt(at + 4) === COLON)) {
         const end = scanNumericOffset(text, at + 1, found)
         if (end !== NO_TIME) return end
       }
@@ -283,10 +286,14 @@ function scanDottedClock(text: string, at: number, found: FoundTime): number {
   return isBoundary(text, end) ? end : NO_TIME
 }
 
-/** Common log format: `17/May/2015:10:05:03 +0000`; HAProxy's is the same with a fraction and no offset. */
+/**
+ * Common log format: `17/May/2015:10:05:03 +0000`; HAProxy's is the same with a fraction and no offset, Django's and
+ * Werkzeug's with a space and no offset.
+ */
 export function scanClf(text: string, at: number, found: FoundTime): number {
   if (text.charCodeAt(at + 2) !== SLASH || text.charCodeAt(at + 6) !== SLASH) return NO_TIME
-  if (text.charCodeAt(at + 11) !== COLON || countDigits(text, at + 7, 5) !== 4) return NO_TIME
+  const joint = text.charCodeAt(at + 11)
+  if ((joint !== COLON && joint !== SPACE) || countDigits(text, at + 7, 5) !== 4) return NO_TIME
   found.day = twoDigits(text, at)
   found.month = monthAt(text, at + 3)
   found.year = digits(text, at + 7, 4)
@@ -458,10 +465,11 @@ export function scanUnpadded(text: string, at: number, found: FoundTime): number
   return finish(found, next + millisDigits)
 }
 
-/** `03-17 16:13:38.811` (Android) and, with a dot in the date, `10.30 16:49:06` (Proxifier). No year. */
+/** `03-17 16:13:38.811` (Android), `01-02|12:00:00.123` (go-ethereum), `10.30 16:49:06` (Proxifier). No year. */
 export function scanMonthDay(text: string, at: number, found: FoundTime): number {
   const separator = text.charCodeAt(at + 2)
-  if ((separator !== DASH && separator !== DOT) || text.charCodeAt(at + 5) !== SPACE) return NO_TIME
+  const joint = text.charCodeAt(at + 5)
+  if ((separator !== DASH && separator !== DOT) || (joint !== SPACE && joint !== BAR)) return NO_TIME
   found.year = YEAR_UNKNOWN
   found.month = twoDigits(text, at)
   found.day = twoDigits(text, at + 3)
@@ -514,6 +522,7 @@ export function scanAnyDate(text: string, at: number, found: FoundTime): number 
  */
 export function scanEpoch(text: string, at: number, found: FoundTime): number {
   const count = countDigits(text, at, 20)
+  if (count === 1) return scanScientificEpoch(text, at, found)
   const end = at + count
   if ((count !== 10 && count !== 13 && count !== 16 && count !== 19) || text.charCodeAt(at) === ZERO)
     return NO_TIME
@@ -522,4 +531,14 @@ export function scanEpoch(text: string, at: number, found: FoundTime): number {
   const after = decimals > 0 ? end + 1 + decimals : end
   const fraction = (text.slice(at + 10, end) + text.slice(end + 1, after)).slice(0, FRACTION_DIGITS_MAX)
   return isBoundary(text, after) && found.setEpoch(seconds, fraction) ? after : NO_TIME
+}
+
+/** `1.672660800123e+09`: how zap's console encoder, and with it Kubernetes' controllers, write seconds since the epoch. */
+function scanScientificEpoch(text: string, at: number, found: FoundTime): number {
+  if (text.charCodeAt(at + 1) !== DOT || text.charCodeAt(at) === ZERO) return NO_TIME
+  const count = countDigits(text, at + 2, 19)
+  const end = at + 2 + count + 4
+  if (count < 1 || count > 18 || text.slice(end - 4, end) !== 'e+09' || !isBoundary(text, end)) return NO_TIME
+  const all = (text.charAt(at) + text.slice(at + 2, at + 2 + count)).padEnd(10, '0')
+  return found.setEpoch(digits(all, 0, 10), all.slice(10)) ? end : NO_TIME
 }
