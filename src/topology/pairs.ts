@@ -48,6 +48,9 @@ export class PairCursor {
       if (text.charCodeAt(start) === 0x3d) return false
       let end = text.indexOf(' ', start)
       if (end < 0) end = text.length
+      // `a=1, b=2` is a list in a message, not logfmt.
+      const last = text.charCodeAt(end - 1)
+      if (end < text.length && (last === 0x2c || last === 0x3b)) return false
       this.value = text.slice(start, end)
       this.#at = end
     }
