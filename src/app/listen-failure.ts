@@ -8,8 +8,10 @@ import { GopherShipError, isFailure } from '../core/errors.ts'
 /** Names the option of the port in a GS_LISTEN_FAILED; every other failure comes back as it was. */
 export function explainListenFailure(failure: unknown, config: Config): unknown {
   if (!isFailure(failure, 'GS_LISTEN_FAILED')) return failure
-  const port = failure.facts['port']
-  const address = listenAddresses(config).find((candidate) => candidate.port === port)
+  const { port, host } = failure.facts
+  const candidates = listenAddresses(config).filter((candidate) => candidate.port === port)
+  // Several may have port 0.
+  const address = candidates.find((candidate) => candidate.host === host) ?? candidates[0]
   const option = CONFIG_OPTIONS.find(({ path }) => path === address?.path)
   if (address === undefined || option === undefined) return failure
   const hostPath = option.path.replace(/port$/, 'host')

@@ -31,6 +31,21 @@ test('it does so for a failure that came out of a worker thread', () => {
   expect(String(explainListenFailure(crossed, config))).toContain('--broker-port')
 })
 
+test('an address that cannot be had names its own option, also where several take any free port', () => {
+  const flags = new Map([
+    ['broker.port', '0'],
+    ['ingress.kafka.port', '0'],
+    ['ingress.host', 'nowhere.invalid'],
+  ])
+  const failure = new GopherShipError('GS_LISTEN_FAILED', 'getaddrinfo ENOTFOUND nowhere.invalid', {
+    facts: { host: 'nowhere.invalid', port: 0, errno: 'ENOTFOUND' },
+  })
+
+  const text = String(explainListenFailure(failure, loadConfig({ flags }).config))
+  expect(text).toContain('could not listen on nowhere.invalid:0 for ingress.kafka: no such host name')
+  expect(text).toContain('--ingress-kafka-host')
+})
+
 test('other failures are left as they are', () => {
   const other = new GopherShipError('GS_STORAGE_LOCKED', 'in use')
 
