@@ -254,7 +254,7 @@ describe('TopicRegistry', () => {
     disk.heal()
     await registry.close()
     expect(served).toBeUndefined()
-    expect(disk.openFileCount).toBe(0)
+    expect(disk.openPaths()).toEqual([])
   })
 
   it('leaves nothing of a deleted topic, wherever the power fails', async () => {
