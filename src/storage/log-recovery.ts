@@ -11,7 +11,7 @@
  *    range is a hole. The segment is sealed and a new one begins, so that no offset is ever given to two records.
  * 4. A file that the checkpoint names is gone: its offsets are a loss, and they are not given out again.
  * 5. A segment file that the checkpoint does not name and that cannot be the next one (it overlaps, or holds no batch
- *    with its offsets): foreign, or a duplicate. It is moved to the quarantine.
+ *    with its offsets): foreign, or a duplicate. It is moved to the quarantine; an empty one is removed.
  * 6. There is no checkpoint, or it is damaged (then it is moved to the quarantine): every segment is scanned.
  *
  * Damage never stops a start. Only a disk that refuses calls does, and a newer format.
@@ -286,7 +286,9 @@ class LogRecovery {
     // It must begin where the one before it ends; with whole batches in it, it may begin later (what lay between is lost).
     if (base < endBefore || (scan.batchCount === 0 && base !== endBefore)) {
       await segment.release()
-      await this.#moveForeign(base)
+      // Begun, and never written to: what came before it was taken back when the disk refused.
+      if (fileBytes === 0) await this.#attempt(() => disk.unlink(segment.path))
+      else await this.#moveForeign(base)
       return
     }
     await this.#judgeFollowed({ nextBase: base, isNextKnown: false })

@@ -119,6 +119,22 @@ describe('D4: a failed call is never taken for a success', () => {
     expect(basesOf(await readAll(afterCut))).toEqual(seen)
   })
 
+  test('a segment that could not be begun is not taken for damage', async () => {
+    const disk = new SimDisk()
+    const log = await openLog(disk, OPTIONS)
+    await log.append(batchOf('kept', { valueBytes: 60 })).durable
+    disk.failAlways(['syncDirectory'], 'EIO')
+    // The last of them begins a segment; all are taken back.
+    const group = [0, 1, 2, 3].map((index) => log.append(batchOf(`${index}`, { valueBytes: 60 })).durable)
+    for (const durable of group) expect(await codeOf(() => durable)).toBe('GS_STORAGE_FAILED')
+    disk.heal()
+    await log.close()
+    const again = await openLog(disk, OPTIONS)
+    expect([again.failure, again.quarantined, basesOf(await readAll(again))]).toEqual([null, [], [0]])
+    await again.append(batchOf('next')).durable
+    expect(basesOf(await readAll(again))).toEqual([0, 1])
+  })
+
   test('a caller that does not wait is not brought down by a failure', async () => {
     const disk = new SimDisk()
     const log = await openLog(disk)
