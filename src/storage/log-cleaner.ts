@@ -92,7 +92,7 @@ export interface CleanableLog {
   noteCleaned(offset: Offset): Promise<void>
   /** Looks into a segment that was found damaged. */
   rescan(segment: Segment): Promise<void>
-  /** Closes segments that nobody reads, but for a few: a pass goes over all of them, and there may be thousands. */
+  /** Closes segments that no consumer reads, but for a few: a pass goes over all of them, and there may be thousands. */
   closeUnused(): Promise<void>
 }
 

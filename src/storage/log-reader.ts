@@ -184,7 +184,7 @@ export class LogReader {
       }
       throw readFailure(segment, error)
     } finally {
-      if (segment !== this.#segments.last) await this.#segments.closeUnused()
+      if (segment !== this.#segments.last) await this.#segments.closeUnused(segment)
     }
   }
 

@@ -507,7 +507,7 @@ export class PartitionLog {
     await active.seal()
     await this.#beginSegment(baseOffset)
     await this.#inventory.save()
-    await this.#segments.closeUnused()
+    await this.#segments.closeUnused(active)
   }
 
   async #beginSegment(baseOffset: Offset): Promise<void> {

@@ -12,6 +12,9 @@ const SEALED_OPEN_MAX = 4
 export class SegmentList {
   #segments: readonly Segment[]
   #losses: readonly Loss[]
+  /** When each segment was read last, counted in reads; nothing for one that only a compaction has read. */
+  readonly #lastReads = new WeakMap<Segment, number>()
+  #readCount = 0
 
   constructor(segments: readonly Segment[], losses: readonly Loss[]) {
     this.#segments = segments
@@ -67,10 +70,16 @@ export class SegmentList {
     )
   }
 
-  /** Keeps few sealed segments open; the oldest go first. */
-  async closeUnused(): Promise<void> {
+  /** Keeps few sealed segments open: those that were read last, and `readLast` is the latest of them. */
+  async closeUnused(readLast?: Segment): Promise<void> {
+    this.#readCount += 1
+    if (readLast !== undefined) this.#lastReads.set(readLast, this.#readCount)
     const open = this.#segments.slice(0, -1).filter((segment) => segment.isOpen)
-    for (const segment of open.slice(0, Math.max(0, open.length - SEALED_OPEN_MAX))) {
+    const excess = open.length - SEALED_OPEN_MAX
+    if (excess <= 0) return
+    const lastRead = (segment: Segment) => this.#lastReads.get(segment) ?? 0
+    open.sort((one, other) => lastRead(one) - lastRead(other))
+    for (const segment of open.slice(0, excess)) {
       if (!segment.isInUse) await segment.release()
     }
   }

@@ -143,3 +143,16 @@ test('a compaction keeps few of the segments open that it reads, whether it chan
   expect(openMax).toBeLessThan(10)
   expect(disk.openPaths().length).toBeLessThan(7)
 })
+
+test('a segment that is read again and again stays open, however many newer ones are', async () => {
+  const disk = new SimDisk()
+  const log = await openLog(disk, { ...OPTIONS, segmentBytesMax: 600 })
+  for (let index = 0; index < 60; index += 1) await log.append(batchOf(`b${index}`)).durable
+  expect(log.segmentCount).toBeGreaterThan(7)
+  disk.isTraced = true
+
+  for (const offset of [0, 1, 2, 3, 0, 2, 1]) await log.read(asOffset(offset), { bytesMax: 1 })
+
+  expect(disk.trace.filter((call) => /^open .*0000[.]log$/.test(call))).toHaveLength(1)
+  expect(disk.openPaths().length).toBeLessThan(7)
+})
