@@ -28,7 +28,7 @@ export function validateRecords(bytes: Buffer, at: number, limits: ValidationLim
     const records = bytes.subarray(at + RECORD_BATCH_HEADER_BYTES, at + batchBytesAt(bytes, at))
     if (!isLz4ReadableByJava(records)) {
       throw corruptBatch(
-        'The LZ4 frame has dependent blocks, which Java consumers refuse; send independent ones.',
+        'Java consumers read LZ4 in one frame of independent blocks, none of them empty; send it so.',
       )
     }
   }

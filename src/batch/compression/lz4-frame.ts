@@ -69,15 +69,29 @@ export function inflateLz4(packed: Buffer, inflatedBytesMax: number): Buffer {
 }
 
 /**
- * Whether Kafka's Java consumer, which reads one frame of independent blocks, can read `packed` (looks at the first
- * frame's header only; damaged bytes give false).
+ * Whether Kafka's Java consumer reads the same from `packed` as we do: it reads one frame of independent blocks, and takes
+ * a block of nothing for the end. Any bytes give an answer; damaged ones may give either.
  */
 export function isLz4ReadableByJava(packed: Buffer): boolean {
-  return (
-    packed.length >= 7 &&
-    packed.readUInt32LE(0) === FRAME_MAGIC &&
-    (packed[4] & FLAG_INDEPENDENT_BLOCKS) !== 0
-  )
+  if (packed.length < 7 || packed.readUInt32LE(0) !== FRAME_MAGIC) return false
+  const flags = packed[4]
+  if ((flags & FLAG_INDEPENDENT_BLOCKS) === 0) return false
+  const checksumBytes = (flags & FLAG_BLOCK_CHECKSUMS) !== 0 ? 4 : 0
+  let at = (flags & FLAG_CONTENT_SIZE) !== 0 ? 15 : 7
+  for (;;) {
+    if (packed.length - at < 4) return false
+    const sizeField = packed.readUInt32LE(at)
+    at += 4
+    if (sizeField === 0) break
+    const blockBytes = sizeField & 0x7fffffff
+    // One packed byte is a token without literals.
+    if (blockBytes <= ((sizeField & UNCOMPRESSED_BLOCK) !== 0 ? 0 : 1)) return false
+    at += blockBytes + checksumBytes
+  }
+  if ((flags & FLAG_CONTENT_CHECKSUM) !== 0) at += 4
+  while (packed.length - at >= 8 && isSkippable(packed.readUInt32LE(at)))
+    at += 8 + packed.readUInt32LE(at + 4)
+  return at >= packed.length
 }
 
 /** Goes over every frame: with no output it measures and checks the structure, with one it fills it. */
@@ -87,7 +101,7 @@ function walkFrames(packed: Buffer, inflatedBytesMax: number, output: Buffer | n
   do {
     need(packed, at, 4)
     const magic = packed.readUInt32LE(at)
-    if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC) {
+    if (isSkippable(magic)) {
       need(packed, at, 8)
       const skippedBytes = packed.readUInt32LE(at + 4)
       need(packed, at + 8, skippedBytes)
@@ -148,6 +162,10 @@ function walkFrames(packed: Buffer, inflatedBytesMax: number, output: Buffer | n
     }
   } while (at < packed.length)
   return outputAt
+}
+
+function isSkippable(magic: number): boolean {
+  return (magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC
 }
 
 function readFrameHeader(packed: Buffer, at: number, magic: number): Frame {
