@@ -480,8 +480,8 @@ export async function quarantineHole(
 /** Removes the files of a segment; those that are gone already do not matter. */
 export async function removeSegmentFiles(context: SegmentContext, base: Offset): Promise<void> {
   const { disk, directory } = context
-  // The log goes first: an index without a segment is never looked at.
-  for (const name of [logFileName(base), offsetIndexFileName(base), timeIndexFileName(base)]) {
+  // The log goes last: while it is there, the next start sees that there is something to remove.
+  for (const name of [offsetIndexFileName(base), timeIndexFileName(base), logFileName(base)]) {
     const path = join(directory, name)
     if (await disk.exists(path)) await disk.unlink(path)
   }

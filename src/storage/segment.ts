@@ -400,6 +400,8 @@ export class Segment {
 
   /** Index files are derived: when they cannot be written, reading goes on without them. */
   async #writeIndexes(indexes: SegmentIndexes): Promise<void> {
+    // Its names may be another segment's by now, or nobody's who would remove them.
+    if (this.isRemoved) return
     const { disk, directory } = this.#context
     try {
       await writeFile(

@@ -1,9 +1,10 @@
 /** Index files are never synced: after a power cut they may be there with some of their bytes, or none. */
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { asOffset } from '../../src/core/brands.ts'
+import { seededRandom } from '../../src/core/random.ts'
 import { SimDisk } from '../support/sim-disk.ts'
-import { basesOf, batchOf, LOG_DIRECTORY, openLog, readAll } from './support.ts'
+import { basesOf, batchOf, LOG_DIRECTORY, openLog, readAll, settle } from './support.ts'
 
 const BATCH_COUNT = 60
 
@@ -81,4 +82,54 @@ test('a start that goes through sealed segments writes their indexes, and does n
   expect(basesOf(await readAll(again))).toHaveLength(40)
   expect(disk.trace.filter((call) => call.startsWith('create'))).toEqual([])
   expect(disk.trace.filter((call) => /open .*\.index/.test(call))).toHaveLength(indexes.size / 2 - 1)
+})
+
+describe('a segment that is removed leaves no index behind', () => {
+  const options = { indexIntervalBytes: 300, segmentBytesMax: 900 }
+  const orphans = (disk: SimDisk) => {
+    const files = new Set(disk.files())
+    return [...files].filter((path) => /index$/.test(path) && !files.has(path.replace(/[.]\w+$/, '.log')))
+  }
+  async function manySegments(): Promise<SimDisk> {
+    const disk = new SimDisk()
+    const log = await openLog(disk, options)
+    for (let index = 0; index < 30; index += 1)
+      await log.append(batchOf(`b${index}`, { valueBytes: 100 })).durable
+    await log.close()
+    return disk
+  }
+
+  test('when the process dies meanwhile', async () => {
+    const base = await manySegments()
+    let isFinished = false
+    for (let call = 1; !isFinished; call += 1) {
+      const disk = base.fork()
+      const log = await openLog(disk, options)
+      const died = disk.dieAfter(call).then(() => 'died')
+      isFinished =
+        (await Promise.race([died, log.deleteRecordsBefore(asOffset(20)).then(() => 'done')])) === 'done'
+      for (const after of [disk.fork(), disk.crash(seededRandom(call))]) {
+        await (await openLog(after, options)).close()
+        expect(orphans(after), `call ${call}`).toEqual([])
+      }
+    }
+  })
+
+  test('when somebody reads it meanwhile, and its index was lost', async () => {
+    const disk = await manySegments()
+    const log = await openLog(disk, options)
+    for (const path of disk.files()) if (path.endsWith('index')) disk.remove(path)
+    const { promise: removed, resolve } = Promise.withResolvers<void>()
+    const open = disk.open.bind(disk)
+    disk.open = async (path, mode) => {
+      if (mode === 'read' && path.endsWith('.index')) await removed
+      return open(path, mode)
+    }
+    const read = log.read(asOffset(0), { bytesMax: 1 })
+    await settle()
+    await log.deleteRecordsBefore(asOffset(20))
+    resolve()
+    expect((await read).length).toBeGreaterThan(0)
+    expect(orphans(disk)).toEqual([])
+  })
 })
