@@ -127,6 +127,7 @@ export class OffsetStore {
   static async open(options: OffsetStoreOptions): Promise<OffsetStore> {
     const store = new OffsetStore(options)
     await store.#load()
+    await store.#dropEndless()
     return store
   }
 
@@ -508,6 +509,39 @@ export class OffsetStore {
         }
         at += header.batchBytes
         offset = header.baseOffset + header.lastOffsetDelta + 1
+      }
+    }
+  }
+
+  /**
+   * What is staged in a transaction that the partition knows to be over: its marker was damaged on disk. Whether it was
+   * committed cannot be known, and readers would wait for its end for ever; so the offsets before it stand, as work that is
+   * done again is not lost. They are written once more, lest the marker of the producer's next transaction decides.
+   */
+  async #dropEndless(): Promise<void> {
+    const open = new Set(Array.from(this.#partition.openTransactions, ({ producerId }) => producerId))
+    const endless = [...this.#stagings].filter(([producerId]) => !open.has(producerId))
+    if (endless.length === 0) return
+    const { clock, diagnostics } = this.#options
+    const nowMs = clock.wallMs()
+    for (const [producerId, slots] of endless) {
+      const dropped = [...slots]
+      this.#endStaging(producerId, false)
+      this.#encoder.start()
+      for (const { groupId, topic, partition, durable, staged } of dropped) {
+        diagnostics.warn(
+          { groupId, topic, partition, producerId },
+          'a committed offset may be too old: the end of the transaction that moves it is damaged on disk',
+        )
+        if (staged !== null) continue
+        const value = durable === null ? null : encodeOffsetValue(durable)
+        this.#encoder.append(nowMs, encodeOffsetKey(groupId, topic, partition), value)
+      }
+      if (this.#encoder.recordCount === 0) continue
+      try {
+        await this.#append().durable
+      } catch (error) {
+        diagnostics.warn({ err: error }, 'offsets could not be written once more; the next start tries again')
       }
     }
   }

@@ -1,5 +1,6 @@
 /** Offsets of transactions in the store: what is in memory is what a start finds, whatever is written anew meanwhile. */
 
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { DEFAULT_BROKER_OPTIONS } from '../../../src/broker/broker-options.ts'
 import { OffsetStore } from '../../../src/broker/groups/offset-store.ts'
@@ -169,6 +170,31 @@ describe('staged offsets', () => {
       }
     }
     expect(lost).toEqual([])
+  })
+
+  it('are not waited for any more when the end of their transaction cannot be read for damage', async () => {
+    const disk = new SimDisk()
+    const { store, partition } = await openStore(disk)
+    await store.commit('a', [entry(1)])
+    await store.stage(producer(1), 'a', [entry(5)])
+    const markerAt = partition.log.sizeBytes
+    await store.endTransaction(end(1, 'commit'))
+    await store.commit('b', [entry(2)])
+    await partition.close()
+    disk.flip(join(simPath('offsets', '0'), '00000000000000000000.log'), markerAt + 70, 0xff)
+
+    const again = await openStore(disk)
+
+    expect(again.partition.log.quarantined).toHaveLength(1)
+    expect(again.store.isStaged('a', 't', 0)).toBe(false)
+    // Nobody can know whether it was committed; what is done twice is not lost.
+    expect(again.store.fetch('a', 't', 0)?.offset).toBe(1)
+    expect(again.store.fetch('b', 't', 0)?.offset).toBe(2)
+    await again.store.stage(producer(1), 'a', [entry(9, 1)])
+    await again.store.endTransaction(end(1, 'commit'))
+    const later = await openStore(disk.fork())
+    expect(everythingIn(later.store)).toEqual(everythingIn(again.store))
+    expect(later.store.fetch('a', 't', 0)?.offset).toBe(1)
   })
 
   it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))(
