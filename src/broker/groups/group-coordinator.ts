@@ -135,7 +135,8 @@ export class GroupCoordinator {
   async expire(nowMs: number): Promise<void> {
     const { offsets, options } = this.#deps
     for (const group of [...this.#groups.values()]) {
-      if (!group.isEmpty) continue
+      // While the one before it was forgotten, another may have taken its name.
+      if (!group.isEmpty || this.#groups.get(group.id) !== group) continue
       const isOld = nowMs - offsets.lastCommitMs(group.id) >= options.offsetsRetentionMs
       if (isOld || !offsets.hasOffsets(group.id)) await this.#forget(group)
     }
