@@ -59,7 +59,7 @@ export interface BrokerOptions {
   readonly groupsMax: number
   /** Subscription bytes that one member may bring (all its protocols together). */
   readonly groupMemberBytesMax: number
-  /** How long the offsets of a group without members are kept after the last commit. */
+  /** How long the offsets of a group without members are kept after the last commit, or after its last member left. */
   readonly offsetsRetentionMs: number
   /** Longest text that may be committed with an offset (Kafka: `offset.metadata.max.bytes`). */
   readonly offsetMetadataCharsMax: number

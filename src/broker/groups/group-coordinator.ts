@@ -131,13 +131,17 @@ export class GroupCoordinator {
     return KAFKA_ERROR.NONE
   }
 
-  /** Drops groups that have neither members nor offsets, and groups without members whose offsets are too old. */
+  /**
+   * Drops groups that have neither members nor offsets, and those whose offsets are too old: counted from the last commit, or
+   * from when the last member left (KIP-211), as a group may long have had nothing to commit and be about to come back.
+   */
   async expire(nowMs: number): Promise<void> {
     const { offsets, options } = this.#deps
     for (const group of [...this.#groups.values()]) {
       // While the one before it was forgotten, another may have taken its name.
       if (!group.isEmpty || this.#groups.get(group.id) !== group) continue
-      const isOld = nowMs - offsets.lastCommitMs(group.id) >= options.offsetsRetentionMs
+      const lastUsedMs = Math.max(offsets.lastCommitMs(group.id), group.emptySinceMs)
+      const isOld = nowMs - lastUsedMs >= options.offsetsRetentionMs
       if (isOld || !offsets.hasOffsets(group.id)) await this.#forget(group)
     }
   }

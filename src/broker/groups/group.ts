@@ -53,6 +53,8 @@ export class Group {
   #newMemberAdded = false
   /** The first generation of an empty group waits a little for more members. */
   #waitsInitially = false
+  /** When the last member left, on the wall clock; 0 when it never had any. */
+  #emptySinceMs = 0
   /** What was last written, and may not be durable yet. */
   #saved: PersistedGroup | null = null
   /** Writes that are under way. */
@@ -99,6 +101,7 @@ export class Group {
       this.#touch(member)
     }
     this.#state = this.#members.size === 0 ? 'Empty' : 'Stable'
+    this.#emptySinceMs = saved.stateTimestampMs
   }
 
   /** JoinGroup: answers at once or when the generation is complete. */
@@ -200,6 +203,11 @@ export class Group {
   /** True when there are no members, nor ids given out to members that have yet to join. */
   get isEmpty(): boolean {
     return this.#members.size === 0 && this.#pendingMembers.size === 0
+  }
+
+  /** When the last member left, on the wall clock, while there is none; 0 when there never was any. */
+  get emptySinceMs(): number {
+    return this.#emptySinceMs
   }
 
   /** Ends the group for good: whoever waits is told to find the coordinator again. */
@@ -557,6 +565,7 @@ export class Group {
 
   #becomeEmpty(): void {
     this.#state = 'Empty'
+    this.#emptySinceMs = this.#options.clock.wallMs()
     this.#protocolName = null
     this.#leaderId = null
     this.#syncTimer?.cancel()
@@ -671,6 +680,7 @@ export class Group {
       generationId: this.#generationId,
       protocolName: this.#protocolName,
       leaderId: this.#leaderId,
+      stateTimestampMs: this.#options.clock.wallMs(),
       members: Array.from(this.#members.values(), (member) =>
         memberToSave(member, this.#protocolName, assignmentOf(member)),
       ),

@@ -48,14 +48,14 @@ export function encodeGroupKey(groupId: string): Buffer {
   return out.finish()
 }
 
-export function encodeGroupValue(group: PersistedGroup, nowMs: number): Buffer {
+export function encodeGroupValue(group: PersistedGroup): Buffer {
   const out = new Packer()
   out.int16(VALUE_VERSION)
   out.string(group.protocolType)
   out.int32(group.generationId)
   out.nullableString(group.protocolName)
   out.nullableString(group.leaderId)
-  out.int64(nowMs)
+  out.int64(group.stateTimestampMs)
   out.int32(group.members.length)
   for (const member of group.members) {
     out.string(member.memberId)
@@ -99,7 +99,7 @@ export function decodeGroupValue(groupId: string, bytes: Buffer): PersistedGroup
   const generationId = from.int32()
   const protocolName = from.nullableString()
   const leaderId = from.nullableString()
-  if (version >= 2) from.int64()
+  const stateTimestampMs = version >= 2 ? Math.max(0, from.int64()) : 0
   const members: PersistedMember[] = []
   for (let left = from.int32(); left > 0; left -= 1) {
     const memberId = from.string()
@@ -119,5 +119,5 @@ export function decodeGroupValue(groupId: string, bytes: Buffer): PersistedGroup
       assignment: from.bytes(),
     })
   }
-  return { groupId, protocolType, generationId, protocolName, leaderId, members }
+  return { groupId, protocolType, generationId, protocolName, leaderId, stateTimestampMs, members }
 }

@@ -227,7 +227,7 @@ export class OffsetStore {
   async saveGroup(group: PersistedGroup): Promise<void> {
     const nowMs = this.#options.clock.wallMs()
     this.#encoder.start()
-    this.#encoder.append(nowMs, encodeGroupKey(group.groupId), encodeGroupValue(group, nowMs))
+    this.#encoder.append(nowMs, encodeGroupKey(group.groupId), encodeGroupValue(group))
     const { durable } = this.#append()
     this.#groups.set(group.groupId, group)
     await durable
@@ -454,7 +454,7 @@ export class OffsetStore {
     const nowMs = this.#options.clock.wallMs()
     this.#encoder.start()
     for (const group of this.#groups.values()) {
-      this.#encoder.append(nowMs, encodeGroupKey(group.groupId), encodeGroupValue(group, nowMs))
+      this.#encoder.append(nowMs, encodeGroupKey(group.groupId), encodeGroupValue(group))
       this.#appendCopies(rewrite, { bytesMin: BATCH_BYTES })
     }
     this.#appendCopies(rewrite, { bytesMin: 0 })

@@ -10,6 +10,8 @@ export interface PersistedGroup {
   readonly generationId: number
   readonly protocolName: string | null
   readonly leaderId: string | null
+  /** When the group came to be so, on the wall clock; 0 when that is not known. */
+  readonly stateTimestampMs: number
   readonly members: readonly PersistedMember[]
 }
 

@@ -26,6 +26,7 @@ const GROUP = {
   generationId: 7,
   protocolName: 'range',
   leaderId: 'm1',
+  stateTimestampMs: 1_700_000_000_000,
   members: [
     {
       memberId: 'm1',
@@ -46,7 +47,7 @@ describe('the records of __consumer_offsets', () => {
     expect(encodeOffsetKey('g1', 'orders', 3)).toEqual(OFFSET_KEY)
     expect(encodeOffsetValue(OFFSET)).toEqual(OFFSET_VALUE)
     expect(encodeGroupKey('g1')).toEqual(GROUP_KEY)
-    expect(encodeGroupValue(GROUP, 1_700_000_000_000)).toEqual(GROUP_VALUE)
+    expect(encodeGroupValue(GROUP)).toEqual(GROUP_VALUE)
   })
 
   it('are read from the bytes of Kafka', () => {

@@ -130,6 +130,7 @@ describe('OffsetStore', () => {
               generationId: count,
               protocolName: 'range',
               leaderId: null,
+              stateTimestampMs: 0,
               members: [],
             })
         }
