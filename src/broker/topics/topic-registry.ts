@@ -371,7 +371,12 @@ export class TopicRegistry {
   async #removeFiles(partitions: readonly Partition[], name: string, id: string): Promise<void> {
     const { disk, diagnostics } = this.#deps
     try {
-      for (const partition of partitions) await partition.destroy()
+      // Each is let go of, whatever becomes of the others: nobody closes a partition of a topic that is not there.
+      const failures: unknown[] = []
+      await inParallel(partitions, OPEN_AT_ONCE, (partition) =>
+        partition.destroy().catch((error: unknown) => void failures.push(error)),
+      )
+      if (failures.length > 0) throw failures[0]
       const folder = this.#folder(name, id)
       await disk.removeDirectory(folder)
       // Forgotten before that is durable, a power cut would bring back files that no start knows of any more. A topic whose

@@ -257,6 +257,19 @@ describe('TopicRegistry', () => {
     expect(disk.openPaths()).toEqual([])
   })
 
+  it('closes every partition of a deleted topic, though the files of one cannot be removed', async () => {
+    const disk = new SimDisk()
+    const registry = await openRegistry(disk)
+    const topic = await registry.ensure(declared('t', 5))
+    disk.failAlways(['removeDirectory'], 'EIO', join(topic.id.toString('hex'), '1'))
+
+    await registry.alone('t', () => registry.delete(topic))
+    await registry.close()
+
+    expect(disk.openPaths()).toEqual([])
+    expect(topic.partitions.map(({ isGone }) => isGone)).toEqual(Array(5).fill(true))
+  })
+
   it('leaves nothing of a deleted topic, wherever the power fails', async () => {
     const left: number[] = []
     let isRemoved = false
