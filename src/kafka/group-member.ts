@@ -124,7 +124,7 @@ export class GroupMember {
   #isOwner = false
   /** What this member had last, which the sticky assignor lets it keep. */
   #lastAssignment: readonly AssignedPartition[] = []
-  /** When the coordinator last confirmed the membership, on the monotonic clock. */
+  /** When the session that the coordinator last confirmed began at the earliest, on the monotonic clock. */
   #confirmedAtMs = 0
   /** What a heartbeat was told that ends the membership for good. */
   #fatalError: Error | null = null
@@ -349,7 +349,9 @@ export class GroupMember {
     for (;;) {
       await clock.sleep(heartbeatIntervalMs, signal).catch(() => {})
       if (signal.aborted) return
-      const leftMs = this.#confirmedAtMs + sessionTimeoutMs - clock.monotonicMs()
+      // The coordinator counts from when it gets the heartbeat, so a late answer must not lengthen the session for us.
+      const sentAtMs = clock.monotonicMs()
+      const leftMs = this.#confirmedAtMs + sessionTimeoutMs - sentAtMs
       if (leftMs <= 0) {
         // The coordinator has long given our partitions to others, whether we can reach it or not.
         this.#ending.resolve('generation lost')
@@ -357,14 +359,14 @@ export class GroupMember {
       }
       try {
         await this.#session.heartbeat(leftMs)
-        this.#confirmedAtMs = clock.monotonicMs()
+        this.#confirmedAtMs = sentAtMs
       } catch (error) {
         if (signal.aborted) return
         const verdict = judgeGroupFailure(error)
         if (verdict === 'fatal') this.#fatalError = error as Error
         if (verdict !== 'passing') this.#ending.resolve(verdict)
         // While a rebalance waits for us, heartbeats still count.
-        if (verdict === 'join again') this.#confirmedAtMs = clock.monotonicMs()
+        if (verdict === 'join again') this.#confirmedAtMs = sentAtMs
         else if (verdict !== 'passing') return
       }
     }

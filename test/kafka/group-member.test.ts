@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { Clock } from '../../src/core/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import type { KafkaCluster } from '../../src/kafka/cluster.ts'
 import type { GroupMemberOptions } from '../../src/kafka/group-member.ts'
 import { GroupMember } from '../../src/kafka/group-member.ts'
@@ -190,7 +192,7 @@ describe('with the embedded broker', () => {
 
 describe('with a coordinator that fails', () => {
   /** A group of one: the member leads, and whatever it assigns is what it gets. */
-  async function startCoordinator(): Promise<{ broker: FakeBroker; cluster: KafkaCluster }> {
+  async function startCoordinator(clock?: Clock): Promise<{ broker: FakeBroker; cluster: KafkaCluster }> {
     const broker = await FakeBroker.start({ topics: { orders: 2 } })
     let generationId = 0
     broker.always(findCoordinatorApi, ({ value }) => ({
@@ -222,7 +224,8 @@ describe('with a coordinator that fails', () => {
     }))
     for (const api of [heartbeatApi, leaveGroupApi]) broker.always(api, () => ({}))
     broker.always(offsetCommitApi, commitAnswer(KAFKA_ERROR.NONE))
-    const cluster = openCluster([broker.address], { backoff: { initialMs: 5, maxMs: 20 } })
+    const backoff = { initialMs: 5, maxMs: 20 }
+    const cluster = openCluster([broker.address], { backoff }, 'gophership-test', clock)
     await cluster.connect()
     cleanups.push(
       () => broker.stop(),
@@ -309,6 +312,21 @@ describe('with a coordinator that fails', () => {
       kafkaErrorName: 'ILLEGAL_GENERATION',
     })
     expect(broker.requestsOf(offsetCommitApi)).toEqual([])
+  })
+
+  test('a heartbeat counts from when it was sent, however late its answer comes', async () => {
+    let skewMs = 0
+    const { broker, cluster } = await startCoordinator({
+      ...systemClock,
+      monotonicMs: () => systemClock.monotonicMs() + skewMs,
+    })
+    const one = watchedMember(cluster, OPTIONS)
+    await expect.poll(() => one.calls.length).toBe(1)
+    broker.script(heartbeatApi, () => {
+      skewMs += 11_000
+      return {}
+    })
+    await expect.poll(() => one.calls).toEqual([`assigned ${ALL}`, `lost ${ALL}`, `assigned ${ALL}`])
   })
 
   test('a member that is not allowed in stops for good and says why', async () => {

@@ -3,6 +3,7 @@
 import { BatchEncoder } from '../../src/batch/batch-encoder.ts'
 import { batchBytesAt } from '../../src/batch/record-batch.ts'
 import { RecordCursor } from '../../src/batch/record-cursor.ts'
+import type { Clock } from '../../src/core/clock.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { seededRandom } from '../../src/core/random.ts'
 import type { KafkaClusterOptions } from '../../src/kafka/cluster.ts'
@@ -15,11 +16,12 @@ export function openCluster(
   bootstrapServers: readonly string[],
   options: Partial<KafkaClusterOptions> = {},
   clientId = 'gophership-test',
+  clock: Clock = systemClock,
 ): KafkaCluster {
   return new KafkaCluster({
     bootstrapServers,
     clientId,
-    clock: systemClock,
+    clock,
     random: seededRandom(1),
     diagnostics: silentDiagnostics,
     options,
