@@ -171,6 +171,9 @@ export class TopicRegistry {
       configs: overrides,
       tagSecret: this.#deps.random.bytes(16).toString('hex'),
     }
+    // One whose deletion failed halfway is deleted for good with this.
+    const predecessor = this.#saved.get(name)
+    if (predecessor !== undefined) this.#deleting.set(predecessor.id, { name, id: predecessor.id })
     this.#saved.set(name, saved)
     try {
       await this.#save()

@@ -257,6 +257,23 @@ describe('TopicRegistry', () => {
     expect(disk.openPaths()).toEqual([])
   })
 
+  it('removes a topic whose deletion failed halfway once another has its name', async () => {
+    const disk = new SimDisk()
+    const registry = await openRegistry(disk)
+    const first = await registry.ensure(declared('t'))
+    disk.failAlways(['syncDirectory'], 'EIO', DIRECTORY)
+    await expect(registry.alone('t', () => registry.delete(first))).rejects.toThrow()
+    disk.heal()
+    const second = await registry.ensure(declared('t'))
+    await registry.close()
+    const after = disk.fork()
+
+    const again = await openRegistry(after, 2)
+
+    expect(again.byName('t')?.id).toEqual(second.id)
+    expect(await after.readdir(join(DIRECTORY, 'topics', 't'))).toEqual([second.id.toString('hex')])
+  })
+
   it('closes every partition of a deleted topic, though the files of one cannot be removed', async () => {
     const disk = new SimDisk()
     const registry = await openRegistry(disk)
