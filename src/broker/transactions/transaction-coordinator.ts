@@ -141,9 +141,13 @@ export class TransactionCoordinator {
     if (transactionalId === '') return refused(KAFKA_ERROR.INVALID_REQUEST)
     if (timeoutMs <= 0 || timeoutMs > timeoutMsMax) return refused(KAFKA_ERROR.INVALID_TRANSACTION_TIMEOUT)
     if (!this.#transactions.has(transactionalId)) {
-      if (this.#transactions.size >= transactionalIdsMax) return refused(KAFKA_ERROR.POLICY_VIOLATION)
+      const isFull = () => this.#transactions.size >= transactionalIdsMax
+      if (isFull()) return refused(KAFKA_ERROR.POLICY_VIOLATION)
       const producerId = await producerIds.take()
-      if (!this.#transactions.has(transactionalId)) this.#add(this.#unused(transactionalId, producerId))
+      // Others may have come meanwhile, for the same id or for the last room.
+      const isKnown = this.#transactions.has(transactionalId)
+      if (!isKnown && isFull()) return refused(KAFKA_ERROR.POLICY_VIOLATION)
+      if (!isKnown) this.#add(this.#unused(transactionalId, producerId))
     }
     const transaction = this.#transactions.get(transactionalId) as Transaction
     if (expected !== null && !mayBump(expected, transaction)) return refused(KAFKA_ERROR.PRODUCER_FENCED)

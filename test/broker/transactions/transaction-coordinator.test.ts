@@ -277,6 +277,19 @@ describe('two who ask for the same id at once', () => {
 })
 
 describe('ids without a transaction', () => {
+  it('are bounded, also when many new ones come at once', async () => {
+    const { coordinator } = await openParts(new SimDisk())
+    await coordinator.load()
+    const asked = Array.from({ length: 25 }, (_, index) =>
+      coordinator.initProducer({ transactionalId: `tx${index}`, timeoutMs: 1000, expected: null }),
+    )
+
+    const codes = (await Promise.all(asked)).map(({ errorCode }) => errorCode)
+
+    expect(codes.filter((code) => code === KAFKA_ERROR.NONE)).toHaveLength(10)
+    expect(codes.filter((code) => code === KAFKA_ERROR.POLICY_VIOLATION)).toHaveLength(15)
+  })
+
   it('are forgotten after their time, durably; those with one are not', async () => {
     const { clock, log, coordinator } = await openParts(new SimDisk())
     const nowMs = clock.wallMs()
