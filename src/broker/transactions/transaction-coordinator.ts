@@ -22,7 +22,7 @@ import { KAFKA_ERROR } from '../../wire/error-codes.ts'
 import { DeadlineTimer } from '../groups/deadline-timer.ts'
 import type { OffsetStore } from '../groups/offset-store.ts'
 import type { ProducerIds } from '../producer-ids.ts'
-import type { TransactionMarker } from '../topics/partition.ts'
+import type { Partition, TransactionMarker } from '../topics/partition.ts'
 import { OFFSETS_TOPIC } from '../topics/topic-name.ts'
 import type { TopicRegistry } from '../topics/topic-registry.ts'
 import type { ProducerIdentity, SavedTransaction, Transaction } from './transaction.ts'
@@ -469,7 +469,8 @@ export class TransactionCoordinator {
   /**
    * What the partitions hold open is made part of the transaction that it belongs to, so that it ends as that does. With every
    * acknowledgement synced, the topic knows all of it already; with laxer policies a power cut may take the topic's latest
-   * records. What belongs to nobody, or to a producer that was fenced since, is aborted.
+   * records. What belongs to nobody, or to a producer that was fenced since, is aborted. And where damage behind it may have
+   * taken the marker, what is open ends as the producer's last transaction did: to abort it would hide committed records.
    */
   #adoptOpenTransactions(): Promise<void>[] {
     const { topics, clock } = this.#deps
@@ -478,32 +479,44 @@ export class TransactionCoordinator {
     const orphans: Promise<void>[] = []
     for (const { name: topic, partitions } of topics.topics) {
       for (const partition of partitions) {
-        for (const { producerId, producerEpoch } of [...partition.openTransactions]) {
+        for (const { producerId, producerEpoch, firstOffset } of [...partition.openTransactions]) {
+          const place = { topic, index: partition.index }
           const transaction = byProducer.get(producerId)
           const isItsOwn = transaction !== undefined && transaction.producerEpoch === producerEpoch
-          if (transaction !== undefined && (isItsOwn || isEnding(transaction))) {
+          const isOver = transaction?.status === 'completeCommit' || transaction?.status === 'completeAbort'
+          if (isItsOwn && isOver && isDamagedBehind(partition, firstOffset)) {
+            const type = transaction.status === 'completeCommit' ? 'commit' : 'abort'
+            orphans.push(this.#endOrphan(place, { producerId, producerEpoch, type }))
+          } else if (transaction !== undefined && (isItsOwn || isEnding(transaction))) {
             if (transaction.status !== 'ongoing' && !isEnding(transaction)) {
               transaction.status = 'ongoing'
               transaction.startedMs = clock.wallMs()
               transaction.partitions = new Map()
             }
             addPartition(transaction, topic, partition.index)
-            continue
+          } else {
+            const epoch = Math.max(producerEpoch, transaction?.producerEpoch ?? NO_EPOCH)
+            orphans.push(this.#endOrphan(place, { producerId, producerEpoch: epoch, type: 'abort' }))
           }
-          const epoch = Math.max(producerEpoch, transaction?.producerEpoch ?? NO_EPOCH)
-          const marker: TransactionMarker = { producerId, producerEpoch: epoch, type: 'abort' }
-          const where = { topic, partition: partition.index, producerId, producerEpoch }
-          this.#deps.diagnostics.warn(where, 'a transaction that nobody will end is aborted')
-          orphans.push(
-            this.#untilDone(() => this.#writeMarker({ topic, index: partition.index }, marker)).then(
-              () => {},
-            ),
-          )
         }
       }
     }
     return orphans
   }
+
+  async #endOrphan(place: TransactionPartition, marker: TransactionMarker): Promise<void> {
+    const { topic, index: partition } = place
+    this.#deps.diagnostics.warn(
+      { topic, partition, ...marker },
+      'a transaction that nobody will end is ended',
+    )
+    await this.#untilDone(() => this.#writeMarker(place, marker))
+  }
+}
+
+/** Whether the marker of a transaction that is open in the partition may have been damaged on disk. */
+function isDamagedBehind({ log }: Partition, firstOffset: number): boolean {
+  return log.quarantined.some(({ toOffset }) => toOffset > firstOffset)
 }
 
 function refused(errorCode: number): InitializedProducer {

@@ -5,6 +5,7 @@ import { readBatchHeader } from '../../../src/batch/record-batch.ts'
 import { DEFAULT_BROKER_OPTIONS } from '../../../src/broker/broker-options.ts'
 import { OffsetStore } from '../../../src/broker/groups/offset-store.ts'
 import { ProducerIds } from '../../../src/broker/producer-ids.ts'
+import type { AppendOutcome } from '../../../src/broker/topics/partition.ts'
 import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from '../../../src/broker/topics/topic-name.ts'
 import { TopicRegistry } from '../../../src/broker/topics/topic-registry.ts'
 import type { SavedTransaction } from '../../../src/broker/transactions/transaction.ts'
@@ -78,6 +79,11 @@ function batchIn(producerId: number, producerEpoch: number, value = 'x') {
   return [batch, readBatchHeader(batch, 0)] as const
 }
 
+async function durably(appended: AppendOutcome): Promise<void> {
+  if (appended.kind === 'refused') throw new Error(appended.message)
+  await appended.durable
+}
+
 describe('at the start', () => {
   it.each([
     ['prepareCommit', 0],
@@ -119,6 +125,31 @@ describe('at the start', () => {
 
     expect([open, errorCode, orders.lastStableOffset]).toEqual([0, 0, 2])
     expect(orders.abortedTransactionsIn(0, 10)).toEqual([])
+  })
+
+  it.each([
+    ['completeCommit', 'commit', 0],
+    ['completeAbort', 'abort', 1],
+  ] as const)('%s ends what a damaged marker has left open', async (status, type, abortedCount) => {
+    const disk = new SimDisk()
+    const { log, orders } = await openParts(disk)
+    await log.write([{ ...NEVER, status }])
+    await durably(orders.append(...batchIn(500, 7)))
+    const markerAt = orders.log.sizeBytes
+    await orders.appendMarker({ producerId: 500, producerEpoch: 7, type })
+    const other = batchOf(['later'])
+    await durably(orders.append(other, readBatchHeader(other, 0)))
+    const killed = disk.fork()
+    const path = killed.files().find((each) => each.includes('/orders/') && each.endsWith('.log')) ?? ''
+    killed.flip(path, markerAt + 70, 0xff)
+
+    const again = await openParts(killed)
+    await again.coordinator.load()
+
+    expect(again.orders.log.quarantined).toHaveLength(1)
+    expect(again.orders.lastStableOffset).toBe(again.orders.highWatermark)
+    expect(again.orders.abortedTransactionsIn(0, 10)).toHaveLength(abortedCount)
+    expect(again.coordinator.find('tx')?.status).toBe(status)
   })
 
   it.each([
