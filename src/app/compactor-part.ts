@@ -18,7 +18,7 @@ import { superviseThread } from './supervised-thread.ts'
 import { loadTopology } from './topology-file.ts'
 
 /** Part of the half minute that a stop may take. What is cut is a transaction that then did not happen. */
-const STOP_MS_MAX = 3_000
+const STOP_MS_MAX = 4_000
 
 /** How soon debt is noticed that was booked while the thread slept. */
 const LOOK_MS = 5_000

@@ -55,8 +55,6 @@ export interface ChunkPayerOptions {
   readonly reader: VaultRangeReader
   /** Who we are in the group; null when we are not. */
   readonly generation: () => GroupGeneration | null
-  /** Ends the waiting for a transaction's outcome. */
-  readonly givingUp: AbortSignal
 }
 
 /** A piece ends when it has taken so long, so that no reader waits long behind the open transaction. */
@@ -193,7 +191,7 @@ export class ChunkPayer {
     progress: Offset,
     outputs: SentOutputs,
   ): Promise<void> {
-    const { producer, clock, generation, givingUp } = this.#options
+    const { producer, clock, generation } = this.#options
     const { topic, partition } = owned.partition
     const batch = encodeLedgerBatch(this.#ledgerEncoder, booking.records, clock.wallMs())
     await producer.send(LEDGER_TOPIC, LEDGER_PARTITION, batch)
@@ -202,15 +200,15 @@ export class ChunkPayer {
     // In a later generation the partition may be another's, who has read the ledger already.
     if (identity === null || identity.generationId !== owned.generationId) throw notOwned(topic, partition)
     await producer.sendOffsets(identity, [{ topic, partition, offset: progress }])
-    await producer.commit(givingUp)
+    await producer.commit()
     booking.commit()
     owned.progress = progress
   }
 
   async #abort(outputs: SentOutputs, made: OutputBatch[]): Promise<void> {
-    const { producer, givingUp } = this.#options
+    const { producer } = this.#options
     for (const output of made.splice(0)) output.release()
-    if (producer.state === 'open' || producer.state === 'broken') await producer.abort(givingUp)
+    if (producer.state === 'open' || producer.state === 'broken') await producer.abort()
     await outputs.released()
   }
 }

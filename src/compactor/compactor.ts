@@ -19,6 +19,7 @@ import { asOffset, type Offset, type PartitionId } from '../core/brands.ts'
 import type { Clock } from '../core/clock.ts'
 import { isFailure } from '../core/errors.ts'
 import { DERIVED_BATCH_BYTES_MAX } from '../core/limits.ts'
+import { upTo } from '../core/up-to.ts'
 import { EncoderPool } from '../enrichment/encoder-pool.ts'
 import type { OutputBatch } from '../enrichment/output-batch.ts'
 import { OutputTopics } from '../enrichment/output-topics.ts'
@@ -93,6 +94,10 @@ const OUTPUT_BYTES_IN_FLIGHT_MAX = 16 * 1024 * 1024
 const START_AGAIN_MS = 2_000
 /** A partition that is given up waits so long for the piece under way. */
 const LEAVE_MS_MAX = 5_000
+/** A stop waits so long for it, and then gives it up; its transaction did not happen, or the successor learns how it ended. */
+const STOP_PIECE_MS_MAX = 2_000
+/** And so long to leave the group. */
+const STOP_GROUP_MS_MAX = 500
 
 /** A partition with what it takes to pay its debt. */
 interface Payable {
@@ -123,8 +128,6 @@ export class Compactor {
     keptMax: 8,
   })
   readonly #stopping = new AbortController()
-  /** Ends the waiting for a transaction's outcome, some time after the stop. */
-  readonly #givingUp = new AbortController()
   readonly #payables = new Map<string, Payable>()
   readonly #outputs: OutputTopics
   #control: ControlTopic | null = null
@@ -171,7 +174,6 @@ export class Compactor {
       producer: this.#producer,
       reader: this.#reader,
       generation: () => this.#group.generation(),
-      givingUp: this.#givingUp.signal,
     })
     this.#outputs = new OutputTopics(options, { name: LEDGER_TOPIC, ensure: ensureLedgerTopic })
     this.#metrics = openCompactorMetrics(options.metrics, () => this.status())
@@ -205,20 +207,20 @@ export class Compactor {
     })
   }
 
-  /** Settles what the batch under way completes, and leaves the group. */
+  /** Settles what the batch under way completes, unless that takes too long, and leaves the group. */
   async stop(): Promise<void> {
+    const { clock } = this.#options
     this.#stopping.abort()
     this.#wake()
     this.#outputs.stop()
-    const timer = this.#options.clock.after(LEAVE_MS_MAX, () => this.#givingUp.abort())
-    await this.#running
-    timer.cancel()
-    // Leaving revokes the partitions, which needs no more than the last turn to be over.
-    if (this.#isMember) await this.#group.stop()
+    await upTo(clock, STOP_PIECE_MS_MAX, this.#running)
+    // Rejects whatever is still waited for, so that the last turn ends.
+    await this.#producer.stop()
+    // Leaving revokes the partitions, which needs no more than that.
+    if (this.#isMember) await upTo(clock, STOP_GROUP_MS_MAX, this.#group.stop())
     await this.#control?.stop()
     await this.#reader.stop()
     await this.#ledger.stop()
-    await this.#producer.stop()
   }
 
   async #run(): Promise<void> {

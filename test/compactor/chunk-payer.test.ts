@@ -71,8 +71,7 @@ async function openPayer(generation: () => GroupGeneration | null, generationId:
   )
   await producer.init()
   await ledger.catchUp()
-  const givingUp = new AbortController().signal
-  const payer = new ChunkPayer({ clock: systemClock, producer, reader, generation, givingUp })
+  const payer = new ChunkPayer({ clock: systemClock, producer, reader, generation })
   const { topology, topic, partition } = debtOf(0, 0)
   const owned = new OwnedPartition({
     partition: { topology, topic, partition },

@@ -7,6 +7,7 @@ import { deleteRecordsApi } from '../../src/wire/21-delete-records.ts'
 import { incrementalAlterConfigsApi } from '../../src/wire/44-incremental-alter-configs.ts'
 import { shorts } from '../ledger/support.ts'
 import { eventually } from '../support/eventually.ts'
+import { diskBehind, Gate } from '../support/gate.ts'
 import {
   debtOf,
   ENRICHED,
@@ -403,6 +404,32 @@ describe('what fails', () => {
     expect(await world.outputs()).toEqual(new Map(onceEach(0, 19)))
   })
 })
+
+test('a stop does not wait for an output that is stuck', async () => {
+  const syncs = new Gate()
+  const stuck = await openWorld({ disk: diskBehind(syncs, ENRICHED) })
+  try {
+    await stuck.produce(100)
+    await stuck.owe(debtOf(0, 99))
+    await stuck.cluster.ensureTopic(ENRICHED, { partitionCount: 2 })
+    syncs.close()
+    const running = await stuck.startCompactor()
+    await eventually('output is on its way', () => syncs.heldCount > 0)
+
+    const startedMs = performance.now()
+    await running.stop()
+
+    // What its thread is given for it.
+    expect(performance.now() - startedMs).toBeLessThan(4_000)
+    syncs.release()
+    await stuck.startCompactor()
+    await stuck.untilPaid()
+    expect(await stuck.outputs()).toEqual(new Map(onceEach(0, 99)))
+  } finally {
+    syncs.release()
+    await stuck.stop()
+  }
+}, 40_000)
 
 test('an output topic that was deleted is made again', async () => {
   await world.produce(100)
