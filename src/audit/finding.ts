@@ -10,6 +10,7 @@ export const FINDING_KINDS = {
   duplicate: 'The same output more than once.',
   'gone-unread': 'Deleted from the vault before anybody had processed it.',
   'owed-but-gone': 'Owed, and deleted from the vault.',
+  'lost-but-there': 'Written off because the bytes were gone, and the vault has them.',
   'repaid-without-debt': 'Settled or written off in the ledger, though never owed.',
   'foreign-output': 'A record in an output topic that GopherShip did not write.',
   'id-mismatch': 'An event whose id and vault coordinates differ.',

@@ -71,9 +71,14 @@ export interface PartitionVerdict {
   readonly findings: readonly Finding[]
 }
 
-/** The offsets that look like holes and have to be looked up in the vault: they may hold no record. */
+/**
+ * The offsets that have to be looked up in the vault: what look like holes may hold no record, and what was written off must
+ * hold none.
+ */
 export function suspectsOf(partition: PartitionCase): OffsetSet {
-  return unclaimed(partition, claimsOf(partition))
+  const claims = claimsOf(partition)
+  const { startAfter, committed } = partition
+  return unclaimed(partition, claims).union(claims.lost.intersection(OffsetSet.of(startAfter, committed)))
 }
 
 /** Judges one partition. `vault` must know at least the suspects. */
@@ -107,6 +112,7 @@ export function judge(partition: PartitionCase, vault: VaultEvidence): Partition
   const owedAfter = offsetsOf(booksOf(partition.ledgerAfter), ({ state }) => state === 'open', partition.end)
   find('gone-unread', OffsetSet.of(committed, partition.startBefore).difference(claims.lost))
   find('owed-but-gone', owedAfter.intersection(OffsetSet.of(0, partition.startBefore)))
+  find('lost-but-there', claims.lost.intersection(scope).intersection(vault.present))
   find('repaid-without-debt', repaidWithoutDebt(partition))
   if (vault.isWhole) findAgainstVault(partition, vault, claims, scope, isExact, find)
   find('lost', claims.lost, false)

@@ -92,7 +92,7 @@ export class History {
     }
     this.cells = cells
     for (const { offset, stretch, fate } of cells) {
-      if (fate === 'marker') continue
+      if (fate === 'marker' || isGone(stretch)) continue
       this.present.push(offset)
       if (stretch.tier === 'partial') this.partial.push(offset)
       if (!isPaid(stretch)) continue
@@ -141,6 +141,9 @@ export class History {
 export function isPaid({ tier, debt: state, isSeen }: Stretch): boolean {
   return tier === 'full' || state === 'settled' || (state === 'settling' && isSeen)
 }
+
+/** True when the bytes of the stretch's records are not in the vault any more. */
+const isGone = ({ tier, debt: state }: Stretch): boolean => tier !== 'full' && state === 'lost'
 
 /** Findings as a test needs to see them: `hole [3, 3]`, violations only. */
 export function violations(verdict: PartitionVerdict): string[] {

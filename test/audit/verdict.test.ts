@@ -327,6 +327,25 @@ describe('what is no fault', () => {
   })
 })
 
+describe('what is written off', () => {
+  it('and is in the vault all the same is named', () => {
+    const history = new History([run('full', 2), run('deferred', 6, { debt: 'lost' }), run('full', 2)])
+    history.present.push(4, 5)
+
+    expect(violations(history.judge())).toEqual(['lost-but-there [4, 5]'])
+  })
+
+  it('is looked up where the vault should still have it, also without the rest of it', () => {
+    const history = new History([run('full', 2), run('deferred', 6, { debt: 'lost' }), run('full', 2)])
+    const partition = history.partitionCase({ startAfter: 4, startBefore: 4 })
+
+    expect([...suspectsOf(partition).ranges()].map(formatRange)).toEqual(['[4, 7]'])
+    expect(violations(judge(partition, { present: OffsetSet.of(6, 8), isWhole: false }))).toEqual([
+      'lost-but-there [6, 7]',
+    ])
+  })
+})
+
 describe('without the whole vault', () => {
   it('holes are found with the suspects alone', () => {
     const history = new History([
