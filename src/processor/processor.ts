@@ -105,6 +105,8 @@ export interface ProcessorStatus {
 const OUTPUT_BATCH_BYTES_TARGET = 512 * 1024
 /** An output is tried for so long before its partition goes back and begins again. */
 const OUTPUT_TIMEOUT_MS = 60_000
+/** And never longer than this part of what a transaction may last. */
+const OUTPUT_TRANSACTION_SHARE = 0.6
 /** The producer's own limit; what is held before it is limited already. */
 const PRODUCER_BYTES_MAX = OUTPUT_BYTES_HELD_MAX + 8 * DERIVED_BATCH_BYTES_MAX
 /** A partition that is given up waits so long for what it has begun. */
@@ -543,7 +545,10 @@ export class Processor {
         wallMs,
       })
     }
-    const producer = new TransactionalProducer(cluster, { ...limits, transactionalId, transactionTimeoutMs })
+    // Before the coordinator gives up on the transaction, which would cost us the name: an abort of our own leaves it to us.
+    const timeoutMs = Math.min(OUTPUT_TIMEOUT_MS, transactionTimeoutMs * OUTPUT_TRANSACTION_SHARE)
+    const own = { transactionalId, transactionTimeoutMs, timeoutMs }
+    const producer = new TransactionalProducer(cluster, { ...limits, ...own })
     return new TransactionalDelivery(producer, { wallMs })
   }
 

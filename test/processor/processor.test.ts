@@ -222,6 +222,30 @@ describe('exactly once', () => {
     world.guarantee = 'exactly-once'
   })
 
+  it('outlives an output whose leader is down for longer than a transaction may last', async () => {
+    await world.cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    const failures: Error[] = []
+    const { processor, cutProducing } = await world.startProcessor({
+      transactionTimeoutMs: 4_000,
+      onFailed: (error) => failures.push(error),
+    })
+    cutProducing(true)
+    await world.produce(VAULT, numbered(10))
+    await eventually(
+      'the records were read',
+      () => processor.status().partitions.find(({ partition }) => partition === 0)?.position === 10,
+    )
+
+    // The coordinator looks for transactions that have lasted too long now and then.
+    await new Promise((resolve) => setTimeout(resolve, 12_000))
+    cutProducing(false)
+
+    await eventually('all are committed', async () => (await world.committed()) === 10, { withinMs: 20_000 })
+    expect(failures).toEqual([])
+    await eventually('every event can be read', async () => (await world.bodies()).length >= 10)
+    expect(await world.bodies()).toHaveLength(10)
+  }, 60_000)
+
   it('fences a namesake that is still at work: its output never counts', async () => {
     await world.cluster.ensureTopic(VAULT, { partitionCount: 2 })
     const failures: Error[] = []

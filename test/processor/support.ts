@@ -8,9 +8,11 @@ import { asPartitionId } from '../../src/core/brands.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { systemRandom } from '../../src/core/random.ts'
 import { SourceTopics } from '../../src/enrichment/source-topics.ts'
+import type { BrokerConnection } from '../../src/kafka/broker-connection.ts'
 import { KafkaCluster } from '../../src/kafka/cluster.ts'
 import { Fetcher } from '../../src/kafka/fetcher.ts'
 import { fetchCommittedOffsets } from '../../src/kafka/group-offsets.ts'
+import { KafkaDisconnectedError } from '../../src/kafka/kafka-errors.ts'
 import { Producer } from '../../src/kafka/producer.ts'
 import { LedgerReader } from '../../src/ledger/ledger-topic.ts'
 import type { Guarantee } from '../../src/processor/delivery.ts'
@@ -41,6 +43,14 @@ const declaration = parseTopology(
 /** A client whose requests of one API pass a gate before they are sent. */
 class GatedCluster extends KafkaCluster {
   readonly gates = new Map<AnyApi, Gate>()
+  /** Set, nothing can be produced: the leaders of its partitions are not reached, unlike the coordinators. */
+  isProducingCut = false
+
+  override connectionTo(nodeId: number, lane?: string): Promise<BrokerConnection> {
+    if (this.isProducingCut && lane?.startsWith('produce'))
+      return Promise.reject(new KafkaDisconnectedError('the leader is down', { nodeId }))
+    return super.connectionTo(nodeId, lane)
+  }
 
   override async request<A extends AnyApi>(
     api: A,
@@ -56,6 +66,8 @@ export interface StartedProcessor {
   readonly processor: Processor
   /** Closes a gate before the processor's requests of one API, and gives it. */
   hold(api: AnyApi): Gate
+  /** Whether the leaders of the partitions that it writes to are down. */
+  cutProducing(isCut: boolean): void
 }
 
 export interface Event {
@@ -140,7 +152,10 @@ export class ProcessorWorld {
       own.gates.set(api, gate)
       return gate
     }
-    return { processor, hold }
+    const cutProducing = (isCut: boolean) => {
+      own.isProducingCut = isCut
+    }
+    return { processor, hold, cutProducing }
   }
 
   async produce(topic: string, lines: readonly string[], partition = 0): Promise<void> {
