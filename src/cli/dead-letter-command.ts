@@ -45,6 +45,7 @@ const REFUSALS: Readonly<Record<RedriveRefusal, string>> = {
   'undecodable-batch': 'hold a batch that nobody could read, and would end here again',
   'not-in-vault':
     'are of a topic that is no vault topic of this configuration (see --streams-vault-template)',
+  'too-large': 'came in a batch that was compressed better than we can, and would not fit the vault',
   'bytes-gone': 'were too large to be kept here, and the vault has let go of them',
 }
 

@@ -7,10 +7,12 @@
  * `redriven-log.ts`, in the same transaction: a letter is sent back once, however often a redrive is killed and begun again.
  */
 
-import { BatchEncoder, encodeHeaders } from '../batch/batch-encoder.ts'
+import { BatchEncoder, type EncodedHeaders, encodeHeaders } from '../batch/batch-encoder.ts'
+import { COMPRESSION } from '../batch/record-batch.ts'
 import { RecordCursor } from '../batch/record-cursor.ts'
 import type { RecordHeader } from '../batch/record-headers.ts'
 import type { Clock } from '../core/clock.ts'
+import { BATCH_BYTES_MAX, BATCH_INFLATED_BYTES_MAX } from '../core/limits.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
 import { listOffsets } from '../kafka/offsets.ts'
 import { batchesOf, scanPartitions } from '../kafka/partition-scan.ts'
@@ -35,6 +37,8 @@ export type RedriveRefusal =
   | 'not-in-vault'
   /** It has no value of its own, and the vault no longer has it. */
   | 'bytes-gone'
+  /** The vault took it in a batch that was compressed better than we can. */
+  | 'too-large'
 
 export interface RedriveOptions {
   readonly clock: Clock
@@ -50,12 +54,18 @@ export interface RedriveOptions {
 const TRANSACTIONAL_ID = 'gophership-redrive'
 /** Letters in one transaction. */
 const LETTERS_PER_TRANSACTION = 200
-/** Several records share a batch up to this size; the vault takes larger single ones. */
+/** Bytes of their batches, about: well below what a producer holds. */
+const BYTES_PER_TRANSACTION = 16 * 1024 * 1024
+/** Several records share a batch up to this size; a larger one has its own, which is compressed: it may have come so. */
 const BATCH_BYTES_TARGET = 256 * 1024
 
 interface SentBack {
   readonly letter: DeadLetter
   readonly record: VaultRecord
+  /** Its headers as they are encoded. */
+  readonly headers: EncodedHeaders
+  /** The batch that it has to itself; null when it may share one. */
+  readonly own: Buffer | null
 }
 
 interface VaultRecord {
@@ -97,16 +107,25 @@ export class Redrive {
 
   /** Sends letters back, or says of each why not. */
   async send(letters: readonly DeadLetter[]): Promise<void> {
-    for (let at = 0; at < letters.length; at += LETTERS_PER_TRANSACTION) {
-      const ready: SentBack[] = []
-      for (const letter of letters.slice(at, at + LETTERS_PER_TRANSACTION)) {
-        const refusal = refusalOf(letter, this.redriven, this.#options)
-        const record = refusal === null ? await this.#recordOf(letter) : null
-        if (record !== null) ready.push({ letter, record })
-        else this.#options.onDecided?.(letter, refusal ?? 'bytes-gone')
-      }
-      if (ready.length > 0) await this.#sendTogether(ready)
+    let ready: SentBack[] = []
+    let bytes = 0
+    const sendReady = async () => {
+      const together = ready
+      ready = []
+      bytes = 0
+      if (together.length > 0) await this.#sendTogether(together)
     }
+    for (const letter of letters) {
+      const one = refusalOf(letter, this.redriven, this.#options) ?? (await this.#prepare(letter))
+      if (typeof one === 'string') {
+        this.#options.onDecided?.(letter, one)
+        continue
+      }
+      ready.push(one)
+      bytes += one.own?.length ?? payloadBytesOf(one)
+      if (ready.length >= LETTERS_PER_TRANSACTION || bytes >= BYTES_PER_TRANSACTION) await sendReady()
+    }
+    await sendReady()
   }
 
   stop(): Promise<void> {
@@ -154,6 +173,15 @@ export class Redrive {
     })
   }
 
+  async #prepare(letter: DeadLetter): Promise<SentBack | RedriveRefusal> {
+    const record = await this.#recordOf(letter)
+    if (record === null) return 'bytes-gone'
+    const prepared = { letter, record, headers: encodeHeaders(record.headers), own: null }
+    if (payloadBytesOf(prepared) <= BATCH_BYTES_TARGET) return prepared
+    const own = encodeAlone(prepared)
+    return own.length <= BATCH_BYTES_MAX ? { ...prepared, own } : 'too-large'
+  }
+
   async #recordOf(letter: DeadLetter): Promise<VaultRecord | null> {
     const { timestampMs, key, value, headers, facts } = letter
     if (facts.omitted === undefined) return { timestampMs, key, value, headers }
@@ -184,15 +212,30 @@ function batchesFor(group: readonly SentBack[]): { batch: Buffer; members: SentB
   }
   encoder.start()
   for (const one of group) {
-    const { timestampMs, key, value, headers } = one.record
-    const encodedHeaders = encodeHeaders(headers)
-    const payloadBytes = (key?.length ?? 0) + (value?.length ?? 0) + encodedHeaders.length
-    if (encoder.bytes + payloadBytes > BATCH_BYTES_TARGET) finish()
-    encoder.append(timestampMs, key, value, encodedHeaders)
+    const { record, headers, own } = one
+    if (own !== null || encoder.bytes + payloadBytesOf(one) > BATCH_BYTES_TARGET) finish()
+    if (own !== null) {
+      batches.push({ batch: own, members: [one] })
+      continue
+    }
+    encoder.append(record.timestampMs, record.key, record.value, headers)
     members.push(one)
   }
   finish()
   return batches
+}
+
+type Prepared = Pick<SentBack, 'record' | 'headers'>
+
+function encodeAlone({ record, headers }: Prepared): Buffer {
+  const encoder = new BatchEncoder({ bytesMax: BATCH_INFLATED_BYTES_MAX + BATCH_BYTES_MAX })
+  encoder.start({ compression: COMPRESSION.gzip })
+  encoder.append(record.timestampMs, record.key, record.value, headers)
+  return encoder.finish()
+}
+
+function payloadBytesOf({ record: { key, value }, headers }: Prepared): number {
+  return (key?.length ?? 0) + (value?.length ?? 0) + headers.length
 }
 
 /** A record by its place in the vault; null when it is not there any more. */

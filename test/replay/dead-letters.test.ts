@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { BatchEncoder, encodeHeaders, type RecordHeader } from '../../src/batch/batch-encoder.ts'
-import { batchBytesAt } from '../../src/batch/record-batch.ts'
+import { batchBytesAt, COMPRESSION } from '../../src/batch/record-batch.ts'
 import { RecordCursor } from '../../src/batch/record-cursor.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import {
@@ -116,8 +116,9 @@ describe('dead letters in a cluster', () => {
     partition: number,
     { key, value, headers }: { key: Buffer | null; value: Buffer | null; headers: readonly RecordHeader[] },
   ): Promise<number> {
-    const encoder = new BatchEncoder()
-    encoder.start()
+    const isLarge = (value?.length ?? 0) > 1_000_000
+    const encoder = new BatchEncoder(isLarge ? { bytesMax: 8_000_000 } : {})
+    encoder.start(isLarge ? { compression: COMPRESSION.gzip } : {})
     encoder.append(T0 + 7, key, value, encodeHeaders(headers))
     return (await producer.send(topic, partition, Buffer.from(encoder.finish()))).baseOffset
   }
@@ -272,6 +273,24 @@ describe('dead letters in a cluster', () => {
     const [first, second] = await recordsOf(VAULT, 0)
     expect(second).toBe(first)
   })
+
+  it('go back when they only fit into a batch that is compressed, as they came', async () => {
+    await bury([], { value: Buffer.alloc(3_000_000, 'large '), omitted: 'too-large' })
+    await bury([])
+
+    expect(await redrive()).toEqual([`0 ${VAULT}:0:2`, `1 ${VAULT}:0:3`])
+    const [first, second, ...others] = await recordsOf(VAULT, 0)
+    expect(others.toSorted()).toEqual([first, second].toSorted())
+  })
+
+  it('go back although together they are more than is held at once', async () => {
+    const count = 70
+    for (let index = 0; index < count; index += 1) {
+      await bury([], { value: Buffer.alloc(1_000_000, index), omitted: 'too-large' })
+    }
+
+    expect(await redrive()).toHaveLength(count)
+  }, 60_000)
 
   it('stay where they are when going back cannot help', async () => {
     await bury([], { lastOffset: 5 })
