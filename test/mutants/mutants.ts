@@ -67,6 +67,27 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['test/processor/processor.test.ts'],
   },
   {
+    name: 'what was made behind the last commit of an assignment counts with the next',
+    file: 'src/processor/processor.ts',
+    find: '    if (!isCommitted) this.#abandonNext()\n',
+    replace: '',
+    tests: ['test/processor/rebalance.test.ts'],
+  },
+  {
+    name: 'an assignment begins while the work on the last one is being given up',
+    file: 'src/processor/processor.ts',
+    find: 'this.#turn.then(() => this.#begin(partitions))',
+    replace: 'this.#begin(partitions)',
+    tests: ['test/processor/rebalance.test.ts'],
+  },
+  {
+    name: 'an offset is committed in whatever membership there is by then',
+    file: 'src/processor/processor.ts',
+    find: 'this.#group.commit(offsets, { generation })',
+    replace: 'this.#group.commit(offsets, {}, generation)',
+    tests: ['test/processor/rebalance.test.ts'],
+  },
+  {
     name: 'the ledger is told of debt after the output is committed',
     file: 'src/processor/transactional-delivery.ts',
     find: 'const booked = this.#sendLedger(ledger)',
@@ -132,7 +153,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'debt whose bytes are gone is left in the books as owed',
     file: 'src/compactor/vault-keeper.ts',
-    find: '    await this.#bookLoss(owned, logStartOffset)\n',
+    find: '    while (mayGoOn() && (await this.#bookLoss(owned, logStartOffset)));\n',
     replace: '',
     tests: ['test/compactor/compactor.test.ts'],
   },
