@@ -6,19 +6,17 @@
  * that stopping early settles what is done; after a failure nothing of the piece counts, and the books are as they were.
  */
 
-import { BatchEncoder } from '../batch/batch-encoder.ts'
 import { baseOffsetAt, batchBytesAt, recordCountAt } from '../batch/record-batch.ts'
 import { asOffset, type Offset } from '../core/brands.ts'
 import type { Clock } from '../core/clock.ts'
 import { GopherShipError } from '../core/errors.ts'
-import { DERIVED_BATCH_BYTES_MAX } from '../core/limits.ts'
 import type { OutputBatch } from '../enrichment/output-batch.ts'
 import type { PartitionEnricher } from '../enrichment/partition-enricher.ts'
 import type { GroupGeneration } from '../kafka/group-member.ts'
 import { kafkaErrorCodeOf } from '../kafka/kafka-errors.ts'
 import type { TransactionalProducer } from '../kafka/transactional-producer.ts'
 import type { DebtEntry } from '../ledger/debt-entry.ts'
-import { encodeLedgerBatch, LEDGER_PARTITION, LEDGER_TOPIC } from '../ledger/ledger-topic.ts'
+import { encodeLedgerBatches, LEDGER_PARTITION, LEDGER_TOPIC } from '../ledger/ledger-topic.ts'
 import { type OffsetRange, rangeOf } from '../ledger/offset-range.ts'
 import { KAFKA_ERROR } from '../wire/error-codes.ts'
 import type { Booking, OwnedPartition } from './owned-partition.ts'
@@ -68,14 +66,9 @@ const NEXT_BATCH_MS_MAX = 1_000
 /** Heartbeats and questions are answered at least this often. */
 const BUSY_MS_MAX = 25
 const OUTPUT_BYTES_MIN = 16_384
-const LEDGER_ENCODER_BYTES = 4_096
 
 export class ChunkPayer {
   readonly #options: ChunkPayerOptions
-  readonly #ledgerEncoder = new BatchEncoder({
-    bytesInitial: LEDGER_ENCODER_BYTES,
-    bytesMax: DERIVED_BATCH_BYTES_MAX,
-  })
   /** The end of what the running piece has done; for the status. */
   position: Offset = asOffset(-1)
 
@@ -193,8 +186,8 @@ export class ChunkPayer {
   ): Promise<void> {
     const { producer, clock, generation } = this.#options
     const { topic, partition } = owned.partition
-    const batch = encodeLedgerBatch(this.#ledgerEncoder, booking.records, clock.wallMs())
-    await producer.send(LEDGER_TOPIC, LEDGER_PARTITION, batch)
+    const batches = encodeLedgerBatches(booking.records, clock.wallMs())
+    await Promise.all(batches.map((batch) => producer.send(LEDGER_TOPIC, LEDGER_PARTITION, batch)))
     await outputs.settled()
     const identity = generation()
     // In a later generation the partition may be another's, who has read the ledger already.

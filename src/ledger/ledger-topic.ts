@@ -3,8 +3,8 @@
  * compactors, read to its end by whoever needs the books.
  */
 
-import type { BatchEncoder } from '../batch/batch-encoder.ts'
-import { NO_HEADERS } from '../batch/batch-encoder.ts'
+import { BatchEncoder, NO_HEADERS } from '../batch/batch-encoder.ts'
+import { LEDGER_RECORD_BYTES_MAX } from '../core/limits.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
 import { TopicReader } from '../kafka/topic-reader.ts'
 import type { Diagnostics } from '../telemetry/diagnostics.ts'
@@ -27,15 +27,23 @@ export async function ensureLedgerTopic(cluster: KafkaCluster): Promise<void> {
   await cluster.ensureTopic(LEDGER_TOPIC, { partitionCount: 1, configs: LEDGER_CONFIGS })
 }
 
-/** One batch of ledger records, in order; a view of the encoder's memory, valid until the encoder is started again. */
-export function encodeLedgerBatch(
-  encoder: BatchEncoder,
-  records: readonly DebtRecord[],
-  nowMs: number,
-): Buffer {
+/** Ledger records in batches that the topic takes, in order: one for most, more when thousands of partitions owe at once. */
+export function encodeLedgerBatches(records: readonly DebtRecord[], nowMs: number): Buffer[] {
+  if (records.length === 0) return []
+  const encoder = new BatchEncoder({ bytesInitial: LEDGER_RECORD_BYTES_MAX })
+  const batches: Buffer[] = []
+  const finish = () => {
+    // Copied, because an encoder's memory is used again.
+    batches.push(Buffer.from(encoder.finish()))
+    encoder.start()
+  }
   encoder.start()
-  for (const { key, value } of records) encoder.append(nowMs, key, value, NO_HEADERS)
-  return encoder.finish()
+  for (const { key, value } of records) {
+    if (!encoder.fits(key.length + (value?.length ?? 0))) finish()
+    encoder.append(nowMs, key, value, NO_HEADERS)
+  }
+  finish()
+  return batches
 }
 
 /** The books as the topic has them, read with read_committed. */

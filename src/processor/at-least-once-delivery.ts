@@ -8,12 +8,10 @@
  */
 
 import { strict as assert } from 'node:assert'
-import { BatchEncoder } from '../batch/batch-encoder.ts'
-import { LEDGER_RECORD_BYTES_MAX } from '../core/limits.ts'
 import type { OutputBatch } from '../enrichment/output-batch.ts'
 import type { GroupGeneration } from '../kafka/group-member.ts'
 import type { IdempotentProducer } from '../kafka/idempotent-producer.ts'
-import { encodeLedgerBatch, LEDGER_PARTITION, LEDGER_TOPIC } from '../ledger/ledger-topic.ts'
+import { encodeLedgerBatches, LEDGER_PARTITION, LEDGER_TOPIC } from '../ledger/ledger-topic.ts'
 import { type Delivery, DeliveryFailure, NotInGroup, type OutputOrigin, type Progress } from './delivery.ts'
 import { PendingOutputs } from './pending-outputs.ts'
 
@@ -25,7 +23,6 @@ export class AtLeastOnceDelivery implements Delivery {
   readonly #commitOffsets: CommitOffsets
   readonly #wallMs: () => number
   readonly #pending = new PendingOutputs()
-  readonly #ledger = new BatchEncoder({ bytesInitial: LEDGER_RECORD_BYTES_MAX })
   #isCommitting = false
 
   /** @param producer not shared with anybody; stopped with this. */
@@ -92,8 +89,7 @@ export class AtLeastOnceDelivery implements Delivery {
   }
 
   async #sendLedger(records: Progress['ledger']): Promise<void> {
-    if (records.length === 0) return
-    const batch = encodeLedgerBatch(this.#ledger, records, this.#wallMs())
-    await this.#producer.send(LEDGER_TOPIC, LEDGER_PARTITION, batch)
+    const batches = encodeLedgerBatches(records, this.#wallMs())
+    await Promise.all(batches.map((batch) => this.#producer.send(LEDGER_TOPIC, LEDGER_PARTITION, batch)))
   }
 }

@@ -7,11 +7,9 @@
  */
 
 import { strict as assert } from 'node:assert'
-import { BatchEncoder } from '../batch/batch-encoder.ts'
-import { LEDGER_RECORD_BYTES_MAX } from '../core/limits.ts'
 import type { OutputBatch } from '../enrichment/output-batch.ts'
 import type { TransactionalProducer } from '../kafka/transactional-producer.ts'
-import { encodeLedgerBatch, LEDGER_PARTITION, LEDGER_TOPIC } from '../ledger/ledger-topic.ts'
+import { encodeLedgerBatches, LEDGER_PARTITION, LEDGER_TOPIC } from '../ledger/ledger-topic.ts'
 import { type Delivery, DeliveryFailure, NotInGroup, type OutputOrigin, type Progress } from './delivery.ts'
 import { PendingOutputs } from './pending-outputs.ts'
 
@@ -24,7 +22,6 @@ export class TransactionalDelivery implements Delivery {
   readonly #producer: TransactionalProducer
   readonly #wallMs: () => number
   readonly #pending = new PendingOutputs()
-  readonly #ledger = new BatchEncoder({ bytesInitial: LEDGER_RECORD_BYTES_MAX })
   /** Made while a transaction was being committed: they belong to the next. */
   #held: HeldOutput[] = []
   #isCommitting = false
@@ -118,9 +115,8 @@ export class TransactionalDelivery implements Delivery {
   }
 
   async #sendLedger(records: Progress['ledger']): Promise<void> {
-    if (records.length === 0) return
-    const batch = encodeLedgerBatch(this.#ledger, records, this.#wallMs())
-    await this.#producer.send(LEDGER_TOPIC, LEDGER_PARTITION, batch)
+    const batches = encodeLedgerBatches(records, this.#wallMs())
+    await Promise.all(batches.map((batch) => this.#producer.send(LEDGER_TOPIC, LEDGER_PARTITION, batch)))
   }
 
   /** Once the producer is fenced, nothing goes on under its name. */

@@ -1,6 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
 import { holdsOf, RetentionHolds, type VaultHold } from '../../src/app/retention-holds.ts'
-import { BatchEncoder } from '../../src/batch/batch-encoder.ts'
 import { asOffset, asPartitionId } from '../../src/core/brands.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { systemRandom } from '../../src/core/random.ts'
@@ -10,7 +9,7 @@ import { Producer } from '../../src/kafka/producer.ts'
 import type { DebtEntry, DebtPartition } from '../../src/ledger/debt-entry.ts'
 import { encodeDebtKey, encodeDebtValue } from '../../src/ledger/debt-record.ts'
 import { LedgerFold } from '../../src/ledger/ledger-fold.ts'
-import { encodeLedgerBatch, ensureLedgerTopic, LEDGER_TOPIC } from '../../src/ledger/ledger-topic.ts'
+import { encodeLedgerBatches, ensureLedgerTopic, LEDGER_TOPIC } from '../../src/ledger/ledger-topic.ts'
 import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { offsetFetchApi } from '../../src/wire/09-offset-fetch.ts'
 import type { AnyApi, ResponseOf } from '../../src/wire/api.ts'
@@ -112,8 +111,7 @@ async function startBench({ onOffsetFetch = async () => {} }: { onOffsetFetch?: 
   cleanups.push(() => producer.stop())
   const book = async (entry: DebtEntry, offsets: readonly number[]) => {
     await ensureLedgerTopic(cluster)
-    const batch = encodeLedgerBatch(new BatchEncoder({ bytesInitial: 1_024 }), [recordOf(entry)], 1)
-    await producer.send(LEDGER_TOPIC, 0, Buffer.from(batch))
+    for (const batch of encodeLedgerBatches([recordOf(entry)], 1)) await producer.send(LEDGER_TOPIC, 0, batch)
     const committed = offsets.map((offset, partition) => ({ topic: TOPIC, partition, offset }))
     await commitOffsets(cluster, { groupId: 'gophership' }, committed)
   }

@@ -14,7 +14,7 @@ import { changesBetween } from '../../src/ledger/debt-changes.ts'
 import type { DebtEntry, DebtTier } from '../../src/ledger/debt-entry.ts'
 import { type DebtBooks, NO_DEBT } from '../../src/ledger/debt-ranges.ts'
 import type { DebtAccount } from '../../src/ledger/debt-record.ts'
-import { encodeLedgerBatch, ensureLedgerTopic, LEDGER_TOPIC } from '../../src/ledger/ledger-topic.ts'
+import { encodeLedgerBatches, ensureLedgerTopic, LEDGER_TOPIC } from '../../src/ledger/ledger-topic.ts'
 import { rangeOf } from '../../src/ledger/offset-range.ts'
 import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { checkTopology } from '../../src/topology/declaration.ts'
@@ -111,8 +111,8 @@ export class World {
   async book(account: DebtAccount, ...entries: readonly DebtEntry[]): Promise<void> {
     const records = changesBetween(this.#books[account], entries, account)
     this.#books[account] = entries
-    const encoder = new BatchEncoder()
-    await this.#producer.send(LEDGER_TOPIC, 0, Buffer.from(encodeLedgerBatch(encoder, records, NOW_MS)))
+    const batches = encodeLedgerBatches(records, NOW_MS)
+    await Promise.all(batches.map((batch) => this.#producer.send(LEDGER_TOPIC, 0, batch)))
   }
 
   async commit(offset: number): Promise<void> {

@@ -19,7 +19,7 @@ import type { DebtEntry } from '../../src/ledger/debt-entry.ts'
 import type { DebtBooks } from '../../src/ledger/debt-ranges.ts'
 import { encodeDebtKey, encodeDebtValue } from '../../src/ledger/debt-record.ts'
 import {
-  encodeLedgerBatch,
+  encodeLedgerBatches,
   ensureLedgerTopic,
   LEDGER_TOPIC,
   LedgerReader,
@@ -280,7 +280,9 @@ async function owe(cluster: KafkaCluster, entries: readonly DebtEntry[]): Promis
   }))
   await producer.init()
   producer.begin()
-  await producer.send(LEDGER_TOPIC, 0, encodeLedgerBatch(new BatchEncoder(), records, Date.now()))
+  await Promise.all(
+    encodeLedgerBatches(records, Date.now()).map((batch) => producer.send(LEDGER_TOPIC, 0, batch)),
+  )
   await producer.commit()
   await producer.stop()
 }
