@@ -83,6 +83,8 @@ const CUT_LEVELS: ReadonlyMap<string, number> = new Map([
  */
 export const readLevelAndBracket: TextLayout = (draft) => {
   const text = draft.rest
+  const open = text.indexOf('[')
+  if (open < 4 || open > 6) return false
   const match = /^([A-Z]{4,5}) ?\[(?=\d)/.exec(text.slice(0, 8))
   if (match === null) return false
   const [head, level = ''] = match

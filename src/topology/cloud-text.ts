@@ -15,6 +15,9 @@ const S3 =
 /** `owner bucket [06/Feb/2019:00:00:38 +0000] 192.0.2.3 requester request-id REST.GET.OBJECT key "GET /key HTTP/1.1" 200 …` */
 export const readS3: TextLayout = (draft) => {
   const text = draft.rest
+  // The date stands in brackets behind two words.
+  const second = text.indexOf(' ', text.indexOf(' ') + 1)
+  if (text.charAt(second + 1) !== '[') return false
   const match = S3.exec(text.slice(0, 2048))
   if (match === null) return false
   const [head, bucket = '', clock = '', client = '-', request = '-', key = '-'] = match
@@ -38,6 +41,7 @@ const XRAY = /\tXRAY TraceId: (\S{1,64})\tSegmentId: (\w{16})\b/
 /** `START RequestId: <invocation> Version: 1`, `END …`, `REPORT …` with the duration and, when traced, X-Ray's ids. */
 export const readLambdaPlatform: TextLayout = (draft) => {
   const text = draft.rest
+  if (!text.startsWith('RequestId: ', text.indexOf(' ') + 1)) return false
   const match = PLATFORM.exec(text.slice(0, 64))
   if (match === null) return false
   draft.attributes.setIfAbsent('faas.invocation_id', match[1] as string)

@@ -8,6 +8,7 @@ import type { EventDraft } from './event-draft.ts'
 import { matchAt } from './match-at.ts'
 import { severityOfWord } from './severity-number.ts'
 import type { TextLayout } from './text-layouts.ts'
+import { readBehindAndroidDate } from './text-layouts.ts'
 import { FoundTime } from './time/found-time.ts'
 import { NO_TIME, scanYearFirst } from './time/scan-time.ts'
 import { spanIdOf, traceIdOf } from './trace-ids.ts'
@@ -17,6 +18,7 @@ const TAB = 0x09
 const SPACE = 0x20
 const COMMA = 0x2c
 const COLON = 0x3a
+const OPEN = 0x5b
 const BAR = 0x7c
 
 /** Reads what stands behind the date, whose end is `at`. The time is the caller's to keep. */
@@ -26,7 +28,7 @@ export const readDated: TextLayout = (draft) => {
   const time = new FoundTime()
   const end = scanYearFirst(draft.rest, 0, time)
   if (end === NO_TIME) return false
-  for (const read of readersOf(draft.rest.charCodeAt(end)))
+  for (const read of readersAt(draft.rest, end))
     if (read(draft, end)) {
       draft.keepTime(time)
       return true
@@ -34,10 +36,11 @@ export const readDated: TextLayout = (draft) => {
   return false
 }
 
-function readersOf(next: number): readonly DatedReader[] {
-  switch (next) {
+/** Those that may read what stands at `at`. */
+function readersAt(text: string, at: number): readonly DatedReader[] {
+  switch (text.charCodeAt(at)) {
     case SPACE:
-      return BEHIND_SPACE
+      return readersBehindSpace(text, at)
     case TAB:
       return BEHIND_TAB
     case COLON:
@@ -47,8 +50,18 @@ function readersOf(next: number): readonly DatedReader[] {
     case BAR:
       return BEHIND_BAR
     default:
-      return []
+      return NONE
   }
+}
+
+function readersBehindSpace(text: string, from: number): readonly DatedReader[] {
+  let at = from
+  while (text.charCodeAt(at) === SPACE) at += 1
+  const char = text.charCodeAt(at)
+  if (char === OPEN) return BEFORE_BRACKET
+  if (char >= 0x41 && char <= 0x5a) return BEFORE_CAPITAL
+  // An invocation's id is hexadecimal.
+  return (char >= 0x30 && char <= 0x39) || (char >= 0x61 && char <= 0x66) ? BEFORE_NUMBER : NONE
 }
 
 const SPRING =
@@ -63,6 +76,7 @@ const CORRELATION = /^(?:([0-9a-f]{16,32})-([0-9a-f]{16})| {16,})$/
  *     INFO 12345 --- [service] [           main] [traceId-spanId] c.e.d.DemoApplication    : message
  */
 const readSpring: DatedReader = (draft, at) => {
+  if (!draft.rest.includes(' --- ', at)) return false
   const match = matchAt(SPRING, draft.rest, at)
   const [
     head = '',
@@ -182,7 +196,23 @@ const readNlog: DatedReader = (draft, at) => {
   return true
 }
 
-const BEHIND_SPACE: readonly DatedReader[] = [readSpring, readPostgresPairs, readMysqlSystem, readInvocation]
+const MONGO = / ([IWEF]|D[1-5]?) +([A-Z-]{1,10}) +\[([^\]]{1,100})\] ?/y
+
+/** MongoDB before 4.4: ` I NETWORK  [conn1] message`. */
+const readMongo: DatedReader = (draft, at) => {
+  const [head, level = '', component = '', thread = ''] = matchAt(MONGO, draft.rest, at)
+  if (head === undefined) return false
+  draft.foundLevel(level, 'word')
+  if (component !== '-') draft.attributes.setIfAbsent('otel.scope.name', component)
+  draft.attributes.setIfAbsent('thread.name', thread)
+  draft.body = draft.rest.slice(at + head.length)
+  return true
+}
+
+const NONE: readonly DatedReader[] = []
+const BEFORE_CAPITAL: readonly DatedReader[] = [readSpring, readMongo, readBehindAndroidDate]
+const BEFORE_NUMBER: readonly DatedReader[] = [readMysqlSystem, readInvocation, readBehindAndroidDate]
+const BEFORE_BRACKET: readonly DatedReader[] = [readPostgresPairs]
 const BEHIND_TAB: readonly DatedReader[] = [readInvocation]
 const BEHIND_COLON: readonly DatedReader[] = [readRds]
 const BEHIND_COMMA: readonly DatedReader[] = [readPostgresCsv]

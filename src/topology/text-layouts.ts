@@ -43,22 +43,27 @@ export const readKlog: TextLayout = (draft) => {
 
 /** Android: `03-17 16:13:38.811  1702  2395 D Tag: message`, or `03-17 16:13:38.811 D/Tag( 1702): message`. */
 export const readAndroid: TextLayout = (draft) => {
-  const text = draft.rest
   const time = new FoundTime()
-  const end = text.charCodeAt(4) === 0x2d ? scanYearFirst(text, 0, time) : scanMonthDay(text, 0, time)
-  if (end === NO_TIME) return false
-  const head = text.slice(end, end + 256)
+  const end = scanMonthDay(draft.rest, 0, time)
+  if (end === NO_TIME || !readBehindAndroidDate(draft, end)) return false
+  draft.keepTime(time)
+  return true
+}
+
+/** Android's columns behind the date, whose end is `at`; the date may have a year. */
+export function readBehindAndroidDate(draft: EventDraft, at: number): boolean {
+  const text = draft.rest
+  const head = text.slice(at, at + 256)
   const thread = /^ +(\d{1,7}) +(\d{1,7}) ([VDIWEFA]) (.{0,100}?) *: ?/.exec(head)
   const brief = thread === null ? /^ ([VDIWEFA])\/(.{1,100}?) *\( *(\d{1,7})\): ?/.exec(head) : null
   const match = thread ?? brief
   if (match === null) return false
-  draft.keepTime(time)
   draft.foundLevel((thread === null ? match[1] : match[3]) as string, 'word')
   draft.attributes.setIfAbsent('process.pid', Number(thread === null ? match[3] : match[1]))
   if (thread !== null) draft.attributes.setIfAbsent('thread.id', Number(match[2]))
   const tag = (thread === null ? match[2] : match[4]) as string
   if (tag !== '') draft.attributes.setIfAbsent('otel.scope.name', tag)
-  draft.body = text.slice(end + match[0].length)
+  draft.body = text.slice(at + match[0].length)
   return true
 }
 
@@ -260,22 +265,6 @@ export const readHpc: TextLayout = (draft) => {
   draft.attributes.setIfAbsent('log.state', match[4] as string)
   draft.attributes.setIfAbsent('log.record.id', match[1] as string)
   draft.body = text.slice(match[0].length)
-  return true
-}
-
-/** MongoDB before 4.4: `2019-01-02T12:00:00.123+0000 I NETWORK  [conn1] message`. */
-export const readMongo: TextLayout = (draft) => {
-  const text = draft.rest
-  const time = new FoundTime()
-  const end = scanYearFirst(text, 0, time)
-  if (end === NO_TIME) return false
-  const match = /^ ([IWEF]|D[1-5]?) +([A-Z-]{1,10}) +\[([^\]]{1,100})\] ?/.exec(text.slice(end, end + 160))
-  if (match === null) return false
-  draft.keepTime(time)
-  draft.foundLevel(match[1] as string, 'word')
-  if (match[2] !== '-') draft.attributes.setIfAbsent('otel.scope.name', match[2] as string)
-  draft.attributes.setIfAbsent('thread.name', match[3] as string)
-  draft.body = text.slice(end + match[0].length)
   return true
 }
 

@@ -37,7 +37,6 @@ import {
   readHpc,
   readJavaLogging,
   readKlog,
-  readMongo,
   readOldMysql,
   readProxifier,
   readRedis,
@@ -52,6 +51,7 @@ import { readW3c } from '../w3c-log.ts'
 import { placeRequestAndStatus } from './access-log.ts'
 
 const HASH = 0x23
+const COMMA = 0x2c
 const OPEN = 0x5b
 const CLOSE = 0x5d
 const SPACE = 0x20
@@ -94,27 +94,30 @@ const BY_DIGIT_COUNT: readonly (readonly TextLayout[])[] = [
   NONE,
   [readSpark, readAndroid],
   NONE,
-  [readDated, readAndroid, readMongo, readW3c],
+  [readDated, readW3c],
   NONE,
   [readHdfs, readOldMysql],
   NONE,
   [readHealthApp],
 ]
 
-const BRACKETED: readonly TextLayout[] = [
+/** Layouts of lines that start with a bracket, and a digit or another bracket, or a letter in it. */
+const BRACKET_AND_NUMBER: readonly TextLayout[] = [
   readProxifier,
   readForwarded,
   readOldRedis,
-  readTornado,
-  readLambdaPython,
   readSerilogConsole,
 ]
+const BRACKET_AND_LETTER: readonly TextLayout[] = [readTornado, readLambdaPython]
 
 function readFixed(draft: EventDraft): boolean {
-  if (readCisco(draft) || readEventFormat(draft) || readPaloAlto(draft)) return true
   const text = draft.rest
   const first = text.charCodeAt(0)
+  // Cisco's lines start with a mark, a number or a capital.
+  if (first <= 0x5a && readCisco(draft)) return true
+  if (first === COMMA) return readPaloAlto(draft)
   if (first >= 0x30 && first <= 0x39) {
+    if (readPaloAlto(draft)) return true
     const count = countDigits(text, 0, 9)
     for (const layout of BY_DIGIT_COUNT[count] ?? NONE) if (layout(draft)) return true
     return text.charCodeAt(count) === COLON
@@ -122,7 +125,8 @@ function readFixed(draft: EventDraft): boolean {
       : text.charCodeAt(count) === SPACE && readHpc(draft)
   }
   if (first === OPEN) {
-    for (const layout of BRACKETED) if (layout(draft)) return true
+    const layouts = isLetter(text.charCodeAt(1)) ? BRACKET_AND_LETTER : BRACKET_AND_NUMBER
+    for (const layout of layouts) if (layout(draft)) return true
     // A list in a list that was not Fluent Bit's is JSON as any other.
     if (text.charCodeAt(1) === OPEN) draft.format = 'json'
     return draft.format === 'json'
@@ -133,12 +137,17 @@ function readFixed(draft: EventDraft): boolean {
   if (first === HASH) return readSlowQuery(draft) || readWebLogic(draft)
   if ((first >= 0x41 && first <= 0x5a) || first === 0x2d)
     return (
+      readEventFormat(draft) ||
       readLevelAndBracket(draft) ||
       readJavaLogging(draft) ||
       readSupercomputer(draft) ||
       readLambdaPlatform(draft)
     )
   return readAudit(draft)
+}
+
+function isLetter(char: number): boolean {
+  return (char >= 0x41 && char <= 0x5a) || (char >= 0x61 && char <= 0x7a)
 }
 
 function readHead(draft: EventDraft, head: TextHead, time: FoundTime): boolean {
