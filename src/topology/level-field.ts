@@ -22,7 +22,9 @@ export function levelOfField(key: string, text: string, countsAsSyslog: boolean)
     const number = Number(text)
     return Number.isInteger(number) && number >= 1 && number <= 24 ? { text: null, number } : null
   }
-  const level = withoutColours(text)
+  // Layouts pad it: `%-5p` gives `INFO `.
+  const level = withoutColours(text).trim()
+  if (level === '') return null
   // Serilog's Verbose lies below Debug; elsewhere it lies above.
   const isSerilogVerbose = key === '@l' && level === 'Verbose'
   const severity = isSerilogVerbose ? 1 : severityOf(level, schemeOf(key, level, countsAsSyslog))

@@ -37,6 +37,8 @@ const PHP_NUMBERS: ReadonlyMap<string, number> = new Map([
 ])
 const MONOLOG_LEVEL = /([\w.-]{1,100})\.([A-Z]{4,9}): ?/y
 const PYTHON_LEVEL = / +(DEBUG|INFO|WARNING|ERROR|CRITICAL) +/y
+/** `ERROR: `, which Go's programs put in front of what they log. */
+const SHOUTED_LEVEL = /([A-Z]{4,8}): /y
 /** loguru's `module:function:12 - `. */
 const LOGURU_PLACE = /([\w.]{1,200}):([\w.<>]{1,100}):(\d{1,7}) - /y
 /** WildFly's `[org.jboss.as] (MSC service thread 1-7) `. */
@@ -290,8 +292,10 @@ export class TextHead {
       return this.#hasCommaMillis && this.#readNameAndLevel(name, nameEnd)
     if (database < 0) this.#logger = name
     else {
+      const client = name.indexOf('(', database)
       this.#user = name.slice(0, database)
-      this.#database = name.slice(database + 1)
+      this.#database = name.slice(database + 1, client < 0 ? name.length : client)
+      if (client > 0) this.#client = name.slice(client + 1).replace(')', '')
     }
     this.#at = nameEnd
     return true
@@ -485,6 +489,10 @@ export class TextHead {
     this.#file = match[1] as string
     this.#lineNumber = Number(match[2])
     this.#at += match[0].length
+    const [head = '', level = ''] = matchAt(SHOUTED_LEVEL, this.#text, this.#at)
+    if (severityOfWord(level) === 0) return
+    this.#level = level
+    this.#at += head.length
   }
 
   /** Spaces, and the marks that loggers put between pieces; a dash only where a space follows. */

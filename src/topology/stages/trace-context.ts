@@ -1,7 +1,7 @@
 /**
  * The trace-context stage: trace and span id from the fields of structured lines (W3C traceparent, OpenTelemetry, ECS,
- * B3, Datadog, X-Ray, Google Cloud) and, in text, from `traceparent`, `trace_id=`, `traceId=` and `trace.id=` (or with
- * a colon). An id that is not well-formed, or all zero, stays where it was found.
+ * B3, Datadog, X-Ray, Google Cloud) and, in text, from `traceparent`, `trace_id=`, `traceId=`, `TraceId=` and `trace.id=`
+ * (or with a colon). An id that is not well-formed, or all zero, stays where it was found.
  */
 
 import { z } from 'zod'
@@ -39,9 +39,14 @@ function takeTraceId(draft: EventDraft): void {
   const value = draft.foundFields.valueOf(ROLE.traceId)
   if (value === undefined || draft.traceId !== null) return
   const isDatadog = draft.foundFields.keyOf(ROLE.traceId).startsWith('dd.')
-  const id = isDatadog ? datadogTraceId(value) : typeof value === 'string' ? traceIdOf(value) : null
+  // .NET's Activity has the whole traceparent for its id.
+  const context = typeof value === 'string' ? traceParentAt(value, 0) : null
+  const id =
+    context?.traceId ??
+    (isDatadog ? datadogTraceId(value) : typeof value === 'string' ? traceIdOf(value) : null)
   if (id === null) return
   draft.traceId = id
+  if (context !== null) draft.spanId ??= context.spanId
   draft.foundFields.take(ROLE.traceId)
 }
 
@@ -117,8 +122,7 @@ const TRACE_WORD_WITHIN = 65_536
 
 function readText(draft: EventDraft, text: string): void {
   if (text.length > TRACE_WORD_WITHIN) return
-  const wordAt = text.indexOf('trace')
-  if (wordAt < 0) return
+  if (!text.includes('trace') && !text.includes('TraceId')) return
   const parent = /\btraceparent["']?\s*[:=]\s*["']?(?=[0-9a-f]{2}-)/.exec(text)
   if (parent !== null) {
     const context = traceParentAt(text, parent.index + parent[0].length)
@@ -127,10 +131,10 @@ function readText(draft: EventDraft, text: string): void {
     draft.spanId = context.spanId
     return
   }
-  const trace = /\btrace(?:[._-]?id|I[dD])["']?[:=]\s?["']?([0-9a-fA-F]{32}|[0-9a-fA-F]{16})\b/.exec(text)
+  const trace = /\b[tT]race(?:[._-]?id|I[dD])["']?[:=]\s?["']?([0-9a-fA-F]{32}|[0-9a-fA-F]{16})\b/.exec(text)
   if (trace === null) return
   draft.traceId = traceIdOf(trace[1] as string)
   if (draft.traceId === null) return
-  const span = /\bspan(?:[._-]?id|I[dD])["']?[:=]\s?["']?([0-9a-fA-F]{16})\b/.exec(text)
+  const span = /\b[sS]pan(?:[._-]?id|I[dD])["']?[:=]\s?["']?([0-9a-fA-F]{16})\b/.exec(text)
   if (span !== null) draft.spanId ??= spanIdOf(span[1] as string)
 }

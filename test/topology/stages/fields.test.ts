@@ -126,6 +126,8 @@ describe('the severity stage', () => {
     ['{"PRIORITY":"3","MESSAGE":""}', '3', 17],
     ['{"version":"1.1","short_message":"m","level":4}', '4', 13],
     ['{"level":"chatty","msg":""}', 'chatty', null],
+    ['{"level":"WARN ","msg":""}', 'WARN', 13],
+    ['{"level":"   ","msg":""}', null, null],
     ['{"level":35,"msg":""}', '35', null],
     ['{"severityNumber":14,"msg":""}', null, 14],
     ['{"severityText":"W","severityNumber":14,"msg":""}', 'W', 13],
@@ -163,6 +165,8 @@ describe('the trace-context stage', () => {
       '0000000000000000112210f47de98115',
       '00000000000000ff',
     ],
+    ['.NET', `{"msg":"","TraceId":"00-${TRACE}-${SPAN}-01"}`, TRACE, SPAN],
+    [".NET's console", `=> SpanId:${SPAN}, TraceId:${TRACE}, ParentId:0000000000000000`, TRACE, SPAN],
     ['B3 with 64 bits', `{"msg":"","x-b3-traceid":"${SPAN}"}`, `0000000000000000${SPAN}`, null],
     ['a UUID', '{"msg":"","trace_id":"4bf92f35-77b3-4da6-a3ce-929d0e0e4736"}', TRACE, null],
     [

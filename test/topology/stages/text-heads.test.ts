@@ -113,6 +113,28 @@ const LINES: Reading[] = [
   ['1.672660800123e+09\tinfo\tm', MILLIS, 'info', 9, 'm'],
   ['1.6726608e+09\tERROR\tm', SECOND, 'ERROR', 17, 'm'],
   ['1.672660800123e+09 apples', null, null, null, '1.672660800123e+09 apples'],
+  [
+    '2023/01/02 12:00:00 a/main.go:12: ERROR: m',
+    SECOND,
+    'ERROR',
+    17,
+    'm',
+    { 'code.file.path': 'a/main.go', 'code.line.number': 12 },
+  ],
+  // PostgreSQL with the client behind the database
+  [
+    '2023-01-02 12:00:00.123 UTC [1234] app@shop(192.0.2.1) LOG:  m',
+    MILLIS,
+    'LOG',
+    9,
+    'm',
+    {
+      'process.pid': 1234,
+      'user.name': 'app',
+      'db.namespace': 'shop',
+      'client.address': '192.0.2.1',
+    },
+  ],
   // .NET
   ['trce: a.B[0]', null, 'trce', 1, 'a.B[0]'],
   // MySQL of old, MongoDB of old
