@@ -3,6 +3,7 @@
  * (time, level, attributes, body) or leaves the draft as it was and answers false.
  */
 
+import { placeRequest } from './http-request.ts'
 import { severityOfLetter, severityOfWord } from './severity-number.ts'
 import type { TextLayout } from './text-layouts.ts'
 import { placeRedisMark } from './text-layouts.ts'
@@ -127,5 +128,34 @@ export const readSlowQuery: TextLayout = (draft) => {
   if (scanAnyDate(text, 8, time) === NO_TIME && scanCompactShortYear(text, 8, time) === NO_TIME) return false
   draft.keepTime(time)
   draft.body = text
+  return true
+}
+
+const UWSGI =
+  /^\[pid: (\d{1,10})\|app: [\d|-]{1,10}\|req: [\d/|-]{1,24}\] (\S{1,64}) \(([^()]{0,128})\) \{[^{}]{1,64}\} \[(?=[A-Z])/
+
+/** uWSGI: `[pid: 7|app: 0|req: 1/1] 192.0.2.1 () {38 vars in 696 bytes} [Sun Mar 13 22:49:12 2016] POST /path => generated …`. */
+export const readUwsgi: TextLayout = (draft) => {
+  const text = draft.rest
+  const match = text.startsWith('[pid: ') ? UWSGI.exec(text.slice(0, 384)) : null
+  if (match === null) return false
+  const [head, pid, client = '', user = ''] = match
+  const time = new FoundTime()
+  const end = scanAnyDate(text, head.length, time)
+  if (end === NO_TIME || text.charAt(end) !== ']') return false
+  draft.keepTime(time)
+  const { attributes } = draft
+  attributes.setIfAbsent('process.pid', Number(pid))
+  attributes.setIfAbsent('client.address', client)
+  if (user !== '') attributes.setIfAbsent('user.name', user)
+  const [, protocol = '', status] = / => [^"]{0,200}?\((HTTP\/[\d.]{1,4}) (\d{3})\)/.exec(text) ?? []
+  const targetEnd = text.indexOf(' => ', end)
+  if (targetEnd > 0) {
+    const request = `${text.slice(end + 2, targetEnd)} ${protocol}`.trimEnd()
+    placeRequest(attributes, request, 0, request.length)
+  }
+  if (status !== undefined) attributes.setIfAbsent('http.response.status_code', Number(status))
+  draft.body = text
+  draft.format = 'done'
   return true
 }

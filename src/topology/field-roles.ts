@@ -73,6 +73,7 @@ const NAMES: Readonly<Record<keyof typeof ROLE, readonly string[]>> = {
     'time_iso8601',
     'time_local',
     'requestReceivedTimestamp',
+    'EdgeStartTimestamp',
     'start_time',
     'StartUTC',
     'Time',

@@ -39,6 +39,8 @@ const MONOLOG_LEVEL = /([\w.-]{1,100})\.([A-Z]{4,9}): ?/y
 const PYTHON_LEVEL = / +(DEBUG|INFO|WARNING|ERROR|CRITICAL) +/y
 /** `ERROR: `, which Go's programs put in front of what they log. */
 const SHOUTED_LEVEL = /([A-Z]{4,8}): /y
+/** ` program[123] ` */
+const PROGRAM = / [A-Za-z][\w.-]{0,63}\[\d{1,10}\]:? /y
 /** loguru's `module:function:12 - `. */
 const LOGURU_PLACE = /([\w.]{1,200}):([\w.<>]{1,100}):(\d{1,7}) - /y
 /** WildFly's `[org.jboss.as] (MSC service thread 1-7) `. */
@@ -358,6 +360,8 @@ export class TextHead {
     const after = this.#text.charCodeAt(end + 1)
     if (after === SPACE || after === TAB || after === BAR) return true
     const before = this.#text.charCodeAt(start - 1)
+    // VMware's `info vpxd[45715] message`: no sentence goes on like that.
+    if (matchAt(PROGRAM, this.#text, end).length > 0) return !isCapitalised(word)
     return (after === DASH && this.#text.charCodeAt(end + 2) === SPACE) || before === BAR
   }
 

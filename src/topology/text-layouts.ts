@@ -257,10 +257,12 @@ function readBlueGene(draft: EventDraft, at: number): void {
 /** The HPC cluster log: `134681 node-246 unix.hw state_change.unavailable 1077804742 1 message`. */
 export const readHpc: TextLayout = (draft) => {
   const text = draft.rest
-  const match = /^(\d{1,9}) (\S{1,64}) (\S{1,64}) (\S{1,64}) (\d{9,10}) (\d) /.exec(text.slice(0, 256))
+  const match = /^(\d{1,9}) (\S{1,64}) (\S{1,64}) (\S{1,64}) (\d{9,10}) (-?\d) /.exec(text.slice(0, 256))
   if (match === null) return false
   if (!draft.hasTime() && !draft.foundTime.setEpoch(Number(match[5]), '')) return false
-  draft.resource.setIfAbsent('host.name', match[2] as string)
+  // An event without a flag is the whole machine's: `2274013 full partition status 1060340885 -1 running`.
+  if (match[6] !== '-1') draft.resource.setIfAbsent('host.name', match[2] as string)
+  else draft.attributes.setIfAbsent('log.source', match[2] as string)
   draft.attributes.setIfAbsent('otel.scope.name', match[3] as string)
   draft.attributes.setIfAbsent('log.state', match[4] as string)
   draft.attributes.setIfAbsent('log.record.id', match[1] as string)

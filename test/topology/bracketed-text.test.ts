@@ -59,6 +59,23 @@ const LINES: Reading[] = [
     '# Time: 2023-01-02T12:00:00.123456Z\n# User@Host: root[root]\nselect 1;',
   ],
   ['# Time: 230102  7:00:00', '2023-01-02T07:00:00.000Z', null, null, '# Time: 230102  7:00:00'],
+  [
+    '[pid: 7|app: 0|req: 1/1] 192.0.2.1 () {38 vars in 696 bytes} [Sun Mar 13 22:49:12 2016] POST /a?b=c => generated 47 bytes in 129 msecs (HTTP/1.1 200) 9 headers',
+    '2016-03-13T22:49:12.000Z',
+    null,
+    null,
+    '[pid: 7|app: 0|req: 1/1] 192.0.2.1 () {38 vars in 696 bytes} [Sun Mar 13 22:49:12 2016] POST /a?b=c => generated 47 bytes in 129 msecs (HTTP/1.1 200) 9 headers',
+    {
+      'process.pid': 7,
+      'client.address': '192.0.2.1',
+      'http.request.method': 'POST',
+      'url.path': '/a',
+      'url.query': 'b=c',
+      'network.protocol.name': 'http',
+      'network.protocol.version': '1.1',
+      'http.response.status_code': 200,
+    },
+  ],
   // none of them
   ['[1234] 01 Jan 12:00:00 m', null, null, null, '[1234] 01 Jan 12:00:00 m'],
   ['[I am here] m', null, null, null, '[I am here] m'],

@@ -96,6 +96,15 @@ describe('pairs in a message', () => {
   })
 })
 
+describe('JSON that was cut short', () => {
+  it.each(['{"cursor":"s=1; i=2; b=3;', '{ "a": "x=1 y=2", "b', '[{"a":"x=1 y=2"'])(
+    'has no pairs: %s',
+    (line) => {
+      expect(enrichAtBoth(line)).toMatchObject({ body: line, attributes: {} })
+    },
+  )
+})
+
 describe('a list of pairs', () => {
   it('is a message and not logfmt, and its values have no commas', () => {
     expect(enrichAtBoth('level=error, code=5, time=2023-01-02T12:00:00Z, name="a, b"')).toMatchObject({

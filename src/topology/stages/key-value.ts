@@ -28,6 +28,8 @@ export const keyValueStage = defineStage({
       // Of structured lines and access logs nothing is left to find: there an `=` is part of a value or a URL.
       if (format !== 'message' && format !== 'text') return
       if (typeof body !== 'string' || body.length > MESSAGE_CHARS_MAX || !body.includes('=')) return
+      // JSON that was cut short is no list of pairs, whatever stands in its strings.
+      if (/^\s*[{[]\s*["{[]/.test(body)) return
       const count = pairs.find(body)
       if (count < pairsMin) return
       for (let index = 0; index < count; index += 1)

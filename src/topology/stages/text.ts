@@ -17,6 +17,7 @@ import {
   readSerilogConsole,
   readSlowQuery,
   readTornado,
+  readUwsgi,
   readWebLogic,
 } from '../bracketed-text.ts'
 import { readCisco } from '../cisco-message.ts'
@@ -108,7 +109,7 @@ const BRACKET_AND_NUMBER: readonly TextLayout[] = [
   readOldRedis,
   readSerilogConsole,
 ]
-const BRACKET_AND_LETTER: readonly TextLayout[] = [readTornado, readLambdaPython]
+const BRACKET_AND_LETTER: readonly TextLayout[] = [readTornado, readLambdaPython, readUwsgi]
 
 function readFixed(draft: EventDraft): boolean {
   const text = draft.rest

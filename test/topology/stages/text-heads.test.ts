@@ -149,6 +149,29 @@ const LINES: Reading[] = [
     'm',
     { 'otel.scope.name': 'COMMAND', 'thread.name': 'conn1' },
   ],
+  // VMware
+  [
+    '2022-06-02T11:58:12.193Z info vpxd[45715] [Originator@6876 sub=vpxLro opID=7e12] m',
+    '2022-06-02T11:58:12.193Z',
+    'info',
+    9,
+    'vpxd[45715] [Originator@6876 sub=vpxLro opID=7e12] m',
+    { sub: 'vpxLro', opID: '7e12' },
+  ],
+  // the HPC cluster's log, of the whole machine
+  [
+    '2274013 full partition status 1060340885 -1 running',
+    '2003-08-08T11:08:05.000Z',
+    null,
+    null,
+    'running',
+    {
+      'log.source': 'full',
+      'otel.scope.name': 'partition',
+      'log.state': 'status',
+      'log.record.id': '2274013',
+    },
+  ],
   // colours
   [
     '\u001b[2m2023-01-02T12:00:00.123Z\u001b[0m \u001b[32m INFO\u001b[0m \u001b[2ma::b\u001b[0m\u001b[2m:\u001b[0m m',
