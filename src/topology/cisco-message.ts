@@ -8,7 +8,7 @@
  *     2024 May 17 12:00:00 switch1 %ETHPORT-5-IF_UP: …                                        NX-OS
  *     Oct 10 2018 12:34:56 host : %ASA-4-106023: Deny tcp …                                   ASA
  *
- * `%FACILITY-SEVERITY-MNEMONIC` is part of the message; the digit is the level, as syslog counts. The numbers in front
+ * A colon follows, save for some of ASA's. `%FACILITY-SEVERITY-MNEMONIC` is part of the message; the digit is the level, as syslog counts. The numbers in front
  * are the message's own (`log.record.id`), never a program's name. What stands between the time and the mark and is
  * not understood stays in the message, and so does a time since the start, which is no instant.
  */
@@ -26,7 +26,9 @@ const COLON = 0x3a
 /** How far into the line the mark is looked for. */
 const HEAD_CHARS_MAX = 256
 
-const MARK = /%[A-Z][A-Z0-9_]*(?:-[A-Za-z0-9_]+){0,3}-([0-7])-[A-Z0-9_]{1,64} ?:/y
+const MARK = /%[A-Z][A-Z0-9_]*(?:-[A-Za-z0-9_]+){0,3}-([0-7])-(?:[A-Z0-9_]{1,64} ?:|\d{6} )/y
+/** ASA may write its host with a colon, as IOS writes its origin. */
+const HOST_AND_COLON = /([^\s:%]{1,255}): (?=%)/y
 const NUMBER_OR_ORIGIN = /(?:(\d{1,10}): )?(?:([A-Za-z][\w.-]{0,254}): )?(?:(\d{1,10}): )?/y
 /** A line card of IOS XR, which runs into the time. */
 const CARD = /[A-Z]{2,3}\d{0,2}\/\w{1,8}\/\w{1,8}\/CPU\d{1,2}:/y
@@ -94,6 +96,11 @@ export function readCiscoHead(draft: EventDraft, time: FoundTime, start: number)
 /** The host, and a program in front of the mark (`CiscoASA[999]: `); -1 when something else stands there. */
 function readHost(draft: EventDraft, at: number, mark: number): number {
   const line = draft.rest
+  const [whole, host] = matchAt(HOST_AND_COLON, line, at)
+  if (host !== undefined && at + (whole as string).length === mark) {
+    draft.resource.setIfAbsent('host.name', host)
+    return mark
+  }
   const between = /^(?:[\w.:/-]{1,255} )?(?:: )?(.*)$/.exec(line.slice(at, mark))?.[1] ?? ''
   if (!/^\w{1,32}\[\d{1,10}\]: $/.test(between) && !STAYS.test(between)) return -1
   const behindHost = mark - between.length === at ? at : placeHost(draft, at)

@@ -131,9 +131,9 @@ function isSeparator(char: number): boolean {
   return char === 0x20 || char === 0x09 || char === 0x0a || char === 0x2c || char === 0x3b || char === 0x7c
 }
 
-/** A separator, or one of ( [ { */
+/** A separator, one of ( [ { or the ] of a label: `[LAN-default-A]IN=eth0` */
 function isBeforeKey(char: number): boolean {
-  return isSeparator(char) || char === 0x28 || char === 0x5b || char === 0x7b
+  return isSeparator(char) || char === 0x28 || char === 0x5b || char === 0x7b || char === 0x5d
 }
 
 /** A separator, or one of ) ] } */

@@ -122,6 +122,21 @@ const LINES: [
     '%ASA-5-111010: m',
     { attributes: { 'syslog.facility.code': 20 } },
   ],
+  [
+    'Aug 15 2012 23:30:09 : %ASA-6-302016 Teardown UDP connection 40',
+    '2012-08-15T23:30:09.000Z',
+    '6',
+    9,
+    '%ASA-6-302016 Teardown UDP connection 40',
+  ],
+  [
+    'Dec 11 2018 08:01:24 10.1.1.1: %ASA-6-302015: m',
+    '2018-12-11T08:01:24.000Z',
+    '6',
+    9,
+    '%ASA-6-302015: m',
+    { resource: { 'host.name': '10.1.1.1' } },
+  ],
   // relayed by another daemon, with its own <PRI>
   [
     '<13>Jun 20 12:22:33 10.1.2.3 1234: *Jun 20 12:22:32.999 UTC: %LINEPROTO-3-UPDOWN: m',

@@ -28,6 +28,7 @@ describe('pairs in a message', () => {
       'to=<user@shop.example>, relay=none, status=sent (250 Ok)',
       { to: '<user@shop.example>', relay: 'none', status: 'sent' },
     ],
+    ['[LAN-default-A]IN=eth0 OUT= SRC=192.0.2.1', { IN: 'eth0', SRC: '192.0.2.1' }],
     ['price<100 && x=1 || y=2', { x: '1', y: '2' }],
   ])('are found in %s', (text, pairs) => {
     expect(Object.fromEntries(pairsOf(text))).toEqual(pairs)

@@ -24,10 +24,12 @@ export const logfmtStage = defineStage({
       while (pairs.next()) count += 1
       if (!pairs.isAtEnd() || count < PAIRS_MIN) return
       draft.format = 'done'
+      const isFirewall = draft.rest.startsWith('date=')
       pairs.open(draft.rest)
       while (pairs.next()) {
-        // Heroku's router has `service=2ms`: a duration, not a name.
-        if (pairs.key === 'service') draft.attributes.set('service', pairs.value)
+        // Heroku's router has `service=2ms`, a duration; a firewall's `hostname` is the one that was asked for.
+        if (pairs.key === 'service' || (isFirewall && pairs.key === 'hostname'))
+          draft.attributes.set(pairs.key, pairs.value)
         else draft.addField(pairs.key, pairs.value)
       }
       placeFields(draft)

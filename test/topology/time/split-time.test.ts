@@ -22,6 +22,18 @@ describe('a time in more than one field', () => {
       { date: '2019-05-10', time: '11:37:47' },
     ],
     [
+      'with both, by its offset',
+      'date=2019-05-10 time=11:37:47 tz="-0700" eventtime=1557513466369913239 level="warning"',
+      '2019-05-10T18:37:47.000Z',
+      { eventtime: '1557513466369913239' },
+    ],
+    [
+      'with an epoch of another day beside it',
+      'date=2019-05-10 time=11:37:47 eventtime=1557113467 level="warning"',
+      '2019-05-10T11:37:47.000Z',
+      { eventtime: '1557113467' },
+    ],
+    [
       'in the configured zone',
       'date=2019-05-10 time=11:37:47 level="warning" x=1',
       '2019-05-10T11:37:47.000Z',
@@ -38,6 +50,13 @@ describe('a time in more than one field', () => {
 
     expect(event).toMatchObject({ timestamp, severityText: 'warning', severityNumber: 13 })
     expect(event.attributes).toEqual(attributes)
+  })
+
+  it('comes from a firewall, whose hostname is not its own', () => {
+    expect(enrichAtBoth('date=2019-05-10 time=11:37:47 devname="fw" hostname="shop.example"')).toMatchObject({
+      attributes: { devname: 'fw', hostname: 'shop.example' },
+      resource: {},
+    })
   })
 
   it('is read in the zone of the topology where it has no offset', () => {
