@@ -68,7 +68,7 @@ function readBytes({ foundFields }: EventDraft): string | null {
 const PAYLOADS = ['jsonPayload', 'fields', 'record']
 
 /** The message inside a payload, null for none; its time and level count where the line has none of its own. The map stays. */
-function readPayload({ attributes, foundFields }: EventDraft): string | null {
+function readPayload({ attributes, foundFields, severityText }: EventDraft): string | null {
   for (const name of PAYLOADS) {
     const payload = attributes.get(name)
     const message = isObject(payload)
@@ -78,7 +78,8 @@ function readPayload({ attributes, foundFields }: EventDraft): string | null {
     const time = ownMember(payload, 'time')
     const level = ownMember(payload, 'level')
     if (time !== undefined && foundFields.keyOf(ROLE.time) === '') foundFields.note('time', time)
-    if (level !== undefined && foundFields.keyOf(ROLE.level) === '') foundFields.note('level', level)
+    if (level !== undefined && severityText === null && foundFields.keyOf(ROLE.level) === '')
+      foundFields.note('level', level)
     return message
   }
   return null

@@ -278,6 +278,7 @@ describe('partial density finds what full density finds, or nothing', () => {
     '[[1577876400.5, {}], {"level":"info"}]',
     'date=2019-05-10 time=11:37:47 level=error eventtime=1557513467',
     '[2020-01-01 00:00:00] app.ERROR: m {"level":"info"} []',
+    '2023-01-02 12:00:00.123  INFO [a,4bf92f3577b34da6a3ce929d0e0e4736,00f067aa0ba902b7] 1 --- [b] c : m',
     '2023-01-02 12:00:00 UTC:192.0.2.1(4711):app@shop:[1234]:LOG:  m',
     '[02-Jan-2023 12:00:00 Europe/Berlin] PHP Deprecated:  m',
     '\u001b[32mINFO\u001b[0m[0012] m level=error',

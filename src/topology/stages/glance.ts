@@ -36,12 +36,14 @@ export const glanceStage = defineStage({
     const pairs = new PairCursor()
     return (draft) => {
       if (draft.format === 'done' || draft.format === 'message') return
-      const { body, attributes, resource } = draft
+      const { body, attributes, resource, traceId, spanId } = draft
       const isFirst = attributes.isUntouched && resource.isUntouched
       // Unwrapping Docker's lines takes a parse; that of the others is in their head.
       if (draft.format !== 'docker') for (const head of heads) head(draft)
       glanceAtFields(draft, json, pairs)
       draft.body = body
+      draft.traceId = traceId
+      draft.spanId = spanId
       if (isFirst) {
         attributes.clear()
         resource.clear()

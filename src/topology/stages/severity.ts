@@ -34,11 +34,12 @@ function readPair(draft: EventDraft): void {
   if (typeof level === 'string' && severityOfWord(level) > 0) draft.foundLevel(level, 'word')
 }
 
-/** log4j2's and loguru's {"name":"WARN",…}, logback's {"levelStr":"WARN",…}. The map stays an attribute. */
+/** log4j2's and loguru's {"name":"WARN",…}, logback's {"levelStr":"WARN",…}. The map stays an attribute, and an
+ * outer layer's level stands: a glance does not look into maps. */
 function readLevelObject(draft: EventDraft, level: JsonObject): boolean {
   const name = ownString(level, 'name') ?? ownString(level, 'levelStr')
   const severity = name === undefined ? 0 : severityOfWord(name)
-  if (name === undefined || severity === 0) return false
+  if (name === undefined || severity === 0 || draft.severityText !== null) return false
   draft.severityText = name
   draft.severityNumber = severity
   return true

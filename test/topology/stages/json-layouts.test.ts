@@ -315,6 +315,17 @@ describe('JSON of widespread loggers', () => {
   )
 
   it.each([
+    ['a level object', '{"level":{"name":"WARN"},"message":"m"}'],
+    ['a payload', '{"record":{"level":"WARN","message":"m"}}'],
+    ['ECS', '{"log":{"level":"WARN"},"message":"m"}'],
+  ])('has the level of syslog in front of %s', (_what, line) => {
+    expect(enrichAtBoth(`<34>Oct 11 22:14:15 host app[1]: ${line}`)).toMatchObject({
+      severityText: 'crit',
+      body: 'm',
+    })
+  })
+
+  it.each([
     ['Google Cloud', `{"message":"m","trace":"projects/p/traces/${TRACE}","spanId":"${SPAN}"}`, {}],
     ['Serilog', `{"@m":"m","@tr":"${TRACE}","@sp":"${SPAN}"}`, {}],
     [
