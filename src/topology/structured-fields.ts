@@ -22,7 +22,7 @@ export function placeFields(draft: EventDraft): void {
     if (foundFields.keyOf(ROLE.message) === 'short_message') draft.severityScheme = 'syslog'
     foundFields.take(ROLE.message)
   } else {
-    draft.body = readBytes(draft) ?? readPayload(draft)
+    draft.body = readBytes(draft) ?? readEventName(draft) ?? readPayload(draft)
   }
   // Compact log events of Serilog are informational where they say no level.
   if (
@@ -62,6 +62,14 @@ function readBytes({ foundFields }: EventDraft): string | null {
   if (!isUtf8(bytes)) return null
   foundFields.take(ROLE.message)
   return bytes.toString()
+}
+
+/** structlog's message; without a level beside it an `event` is a name, and stays. */
+function readEventName({ attributes, foundFields }: EventDraft): string | null {
+  const event = attributes.get('event')
+  if (typeof event !== 'string' || foundFields.keyOf(ROLE.level) === '') return null
+  attributes.delete('event')
+  return event
 }
 
 /** Maps that hold what the program said: Google Cloud's, Rust tracing's, loguru's. */
