@@ -25,6 +25,22 @@ export const readOldRedis: TextLayout = (draft) => {
   return true
 }
 
+/** NATS: `[1] 2019/02/06 07:19:40.624334 [INF] message`. */
+export const readNats: TextLayout = (draft) => {
+  const text = draft.rest
+  const pid = /^\[(\d{1,10})\] /.exec(text.slice(0, 16))
+  if (pid === null) return false
+  const time = new FoundTime()
+  const end = scanAnyDate(text, pid[0].length, time)
+  const level = end === NO_TIME ? null : /^ \[([A-Z]{3})\] /.exec(text.slice(end, end + 8))
+  if (level === null || severityOfWord(level[1] as string) === 0) return false
+  draft.keepTime(time)
+  draft.foundLevel(level[1] as string, 'word')
+  draft.attributes.setIfAbsent('process.pid', Number(pid[1]))
+  draft.body = text.slice(end + level[0].length)
+  return true
+}
+
 /** Tornado and Jupyter: `[I 230102 12:00:00 web:2271] message`, `[W 2023-01-02 12:00:00.123 NotebookApp] message`. */
 export const readTornado: TextLayout = (draft) => {
   const text = draft.rest

@@ -4,6 +4,7 @@ import { readAudit } from './audit-record.ts'
 import {
   readLambdaPython,
   readLevelAndBracket,
+  readNats,
   readOldRedis,
   readSerilogConsole,
   readSlowQuery,
@@ -61,6 +62,7 @@ const BRACKET_AND_NUMBER: readonly TextLayout[] = [
   readProxifier,
   readForwarded,
   readOldRedis,
+  readNats,
   readSerilogConsole,
 ]
 const BRACKET_AND_LETTER: readonly TextLayout[] = [readTornado, readLambdaPython, readUwsgi]

@@ -36,6 +36,10 @@ const PHP_NUMBERS: ReadonlyMap<string, number> = new Map([
   ['Strict Standards', 10],
 ])
 const MONOLOG_LEVEL = /([\w.-]{1,100})\.([A-Z]{4,9}): ?/y
+/** Icinga's `information/Notification: `. */
+const ICINGA_LEVEL = /([a-z]{4,11})\/([A-Z]\w{1,64}): ?/y
+/** The database behind PostgreSQL's `[unknown]`. */
+const AT_DATABASE = /@(\[unknown\]|[^\s[\]]{1,64})/y
 const PYTHON_LEVEL = / +(DEBUG|INFO|WARNING|ERROR|CRITICAL) +/y
 /** `ERROR: `, which Go's programs put in front of what they log. */
 const SHOUTED_LEVEL = /([A-Z]{4,8}): /y
@@ -207,6 +211,12 @@ export class TextHead {
     const content = this.#text.slice(this.#at + 1, end).trim()
     this.#at = end + 1
     if (this.#readLevelGroup(content) || this.#readProcessGroup(content)) return true
+    const [database = '', name = ''] = content === 'unknown' ? matchAt(AT_DATABASE, this.#text, this.#at) : []
+    if (database !== '') {
+      this.#database = name
+      this.#at += database.length
+      return true
+    }
     const place = /^([\w./-]+\.\w+):(\d+)$/.exec(content)
     if (place !== null) {
       this.#file = place[1] as string
@@ -263,7 +273,7 @@ export class TextHead {
     const end = this.#wordEnd(start)
     const word = this.#text.slice(start, end)
     if (word === 'PHP') return this.#readPhpLevel(start)
-    if (this.#isBracketed && this.#readMonologLevel(start)) return true
+    if (this.#isBracketed && (this.#readMonologLevel(start) || this.#readIcingaLevel(start))) return true
     // etcd's capnslog: `I | package: message`.
     if (word.length === 1 && severityOfLetter(word) > 0 && this.#text.startsWith(' | ', end)) {
       this.#level = word
@@ -320,6 +330,16 @@ export class TextHead {
     if (severityOfWord(level) === 0) return false
     this.#logger = channel
     this.#level = level
+    this.#at = start + head.length
+    return true
+  }
+
+  /** `information/Notification: ` of Icinga, behind a time in brackets. */
+  #readIcingaLevel(start: number): boolean {
+    const [head = '', level = '', facility = ''] = matchAt(ICINGA_LEVEL, this.#text, start)
+    if (severityOfWord(level) === 0) return false
+    this.#level = level
+    this.#logger = facility
     this.#at = start + head.length
     return true
   }

@@ -66,6 +66,7 @@ const LINES: Reading[] = [
     `${DATE} UTC,"app","shop",1234,"192.0.2.1:4711",63b2c7a0.4d2,3,"SELECT",${DATE} UTC,3/12,0,ERROR,42P01,"relation ""x"", no",`,
     { 'process.pid': 1234, 'user.name': 'app', 'db.namespace': 'shop' },
   ],
+  [`${DATE} UTC [1234] [unknown]@[unknown] LOG:  m`, TIMESTAMP, 'LOG', 9, 'm', { 'process.pid': 1234 }],
   // MySQL
   [
     '2023-01-02T12:00:00.123456Z 0 [System] [MY-010116] [Server] starting',

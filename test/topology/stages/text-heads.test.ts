@@ -26,6 +26,16 @@ const LINES: Reading[] = [
     { 'otel.scope.name': 'my-app.jobs' },
   ],
   ['2023-01-02 12:00:00 settings.DEBUG: True', SECOND, null, null, 'settings.DEBUG: True'],
+  // Icinga
+  [
+    '[2017-04-04 11:16:34 +0200] information/Notification: m',
+    '2017-04-04T09:16:34.000Z',
+    'information',
+    9,
+    'm',
+    { 'otel.scope.name': 'Notification' },
+  ],
+  ['[2017-04-04 11:16:34 +0200] and/Or: m', '2017-04-04T09:16:34.000Z', null, null, 'and/Or: m'],
   // PHP
   ['[02-Jan-2023 12:00:00 Europe/Berlin] PHP Warning:  m', '2023-01-02T11:00:00.000Z', 'Warning', 13, 'm'],
   ['[02-Jul-2023 12:00:00 America/New_York] m', '2023-07-02T16:00:00.000Z', null, null, 'm'],
