@@ -332,6 +332,12 @@ describe('partial density', () => {
       'info',
       9,
     ],
+    [
+      '{"log":"a \\"time\\" INFO\\n","stream":"stdout","time":"2016-10-06T00:17:09.669794202Z"}',
+      '2016-10-06T00:17:09.669794202Z',
+      null,
+      null,
+    ],
     ['2015-10-18 18:01:47,978 INFO [main] a.b.C: Created', '2015-10-18T16:01:47.978Z', 'INFO', 9],
     ['<34>Oct 11 22:14:15 host su[12]: message', '2023-10-11T20:14:15.000Z', 'crit', 18],
     ['level=error time=2023-01-02T12:00:00Z msg=x', '2023-01-02T12:00:00.000Z', 'error', 17],

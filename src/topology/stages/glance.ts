@@ -38,7 +38,7 @@ export const glanceStage = defineStage({
       if (draft.format === 'done' || draft.format === 'message') return
       const { body, attributes, resource, traceId, spanId } = draft
       const isFirst = attributes.isUntouched && resource.isUntouched
-      // Unwrapping Docker's lines takes a parse; that of the others is in their head.
+      // Unwrapping Docker's lines takes a parse, and only their time is looked for; the others' is in their head.
       if (draft.format !== 'docker') for (const head of heads) head(draft)
       glanceAtFields(draft, json, pairs)
       draft.body = body
@@ -58,6 +58,9 @@ function glanceAtFields(draft: EventDraft, json: TextGlance, pairs: PairCursor):
   switch (draft.format) {
     case 'json':
       if (!json.look(draft)) forgetLevel(draft)
+      break
+    case 'docker':
+      json.lookAtWrapping(draft)
       break
     case 'logfmt':
       glanceAtPairs(draft, pairs)
@@ -109,16 +112,27 @@ class TextGlance {
 
   /** Notes time and level of the draft's rest; false when it needs more than a glance. */
   look(draft: EventDraft): boolean {
-    const text = draft.rest
-    if (text.length * 3 > JSON_BYTES_MAX) return false
     const json = this.#json
-    const end = this.#bytes.write(text)
-    this.#escaper.write(this.#view, 0, end, this.#escaped, 0)
-    if (!json.look(this.#bytes, 0, end, this.#escaper)) return false
+    if (!this.#isObject(draft.rest)) return false
     if (json.isGelf()) draft.severityScheme = 'syslog'
     note(draft, json.time, timeTextOf(this.#bytes, json.time))
     note(draft, json.level, levelTextOf(this.#bytes, json.level))
     return true
+  }
+
+  /** Notes the time of Docker's wrapping, under its own name; the level is in the line that it wraps. */
+  lookAtWrapping(draft: EventDraft): void {
+    const { time } = this.#json
+    if (!this.#isObject(draft.rest) || time.kind !== 'string' || knownName(time.known) !== 'time') return
+    note(draft, time, timeTextOf(this.#bytes, time))
+  }
+
+  /** Looks at the text; false when it is no object, or one that needs more than a glance. */
+  #isObject(text: string): boolean {
+    if (text.length * 3 > JSON_BYTES_MAX) return false
+    const end = this.#bytes.write(text)
+    this.#escaper.write(this.#view, 0, end, this.#escaped, 0)
+    return this.#json.look(this.#bytes, 0, end, this.#escaper)
   }
 }
 
