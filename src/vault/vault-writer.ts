@@ -18,6 +18,7 @@ import type { Offset, PartitionId } from '../core/brands.ts'
 import { asOffset, asPartitionId, NO_OFFSET } from '../core/brands.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
 import { IdempotentProducer } from '../kafka/idempotent-producer.ts'
+import type { TopicMetadata } from '../kafka/metadata-snapshot.ts'
 import type { Acks, Produced } from '../kafka/produce-batch.ts'
 import { Producer } from '../kafka/producer.ts'
 import type { EnsureTopicOptions } from '../kafka/topic-admin.ts'
@@ -87,6 +88,8 @@ export interface VaultWriterStatus {
 /** The part of the writer that listeners use. */
 export type Vault = Pick<VaultWriter, 'known' | 'open' | 'find' | 'append' | 'appendOwn' | 'initProducerId'>
 
+/** A stream that somebody else has created is found this late at most. */
+const TOPIC_LIST_AGE_MS_MAX = 1_000
 const BYTES_IN_FLIGHT_MAX = 128 * 1024 * 1024
 /** The embedded broker syncs in groups: the more that waits at once, the fewer syncs. */
 const IN_FLIGHT_REQUESTS_MAX = 64
@@ -132,8 +135,8 @@ export class VaultWriter {
   /** The stream, if its topic exists; nothing is created. Null when it does not. */
   async find(stream: string): Promise<VaultStream | null> {
     const topic = vaultTopicOf(stream, this.#templates)
-    const partitionCount = await this.#cluster.partitionCount(topic)
-    if (partitionCount === null || partitionCount === 0) return null
+    const partitionCount = (await this.#findTopic(topic))?.partitions.length ?? 0
+    if (partitionCount === 0) return null
     this.#remember(stream, topic)
     return { stream, topic, partitionCount }
   }
@@ -195,6 +198,17 @@ export class VaultWriter {
   ): Appended {
     this.#options.onAcknowledged?.(this.#cluster.clock.monotonicMs() - startedMs)
     return appendedOf(stream, partition, batch, produced)
+  }
+
+  /**
+   * The topic, if it exists. What is not known is looked up in the list of all topics, which is asked for at most so often: strangers
+   * can ask for any number of names, and each asked for by itself would be a request upstream and an answer that is remembered.
+   */
+  async #findTopic(topic: string): Promise<TopicMetadata | undefined> {
+    const known = this.#cluster.snapshot.topics.get(topic)
+    if (known !== undefined) return known
+    const { topics } = await this.#cluster.metadata(null, { ageMsMax: TOPIC_LIST_AGE_MS_MAX })
+    return topics.get(topic)
   }
 
   #remember(stream: string, topic: string): void {

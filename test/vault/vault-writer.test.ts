@@ -10,6 +10,7 @@ import { outcomeOf } from '../../src/vault/append-outcome.ts'
 import type { VaultWriterOptions } from '../../src/vault/vault-writer.ts'
 import { VaultWriter } from '../../src/vault/vault-writer.ts'
 import { startTestBroker } from '../support/broker.ts'
+import { eventually } from '../support/eventually.ts'
 import { consumeValues } from '../support/kcat.ts'
 
 /** A TCP relay to the broker whose answers a test can cut off. */
@@ -108,6 +109,24 @@ describe('the vault writer', () => {
       bytesInFlight: 0,
       batchesInFlight: 0,
     })
+  })
+
+  test('remembers nothing of names that are no streams, and finds one that others created soon', async () => {
+    const { vault, cluster, relay } = await startWriter()
+    const names = Array.from({ length: 500 }, (_, index) => `unknown-${index}`)
+    expect(await Promise.all(names.map((name) => vault.find(name)))).toEqual(Array(500).fill(null))
+    expect(cluster.snapshot.topicErrors.size).toBe(0)
+
+    const other = new KafkaCluster({
+      bootstrapServers: [`127.0.0.1:${relay.port}`],
+      clientId: 'other',
+      clock: systemClock,
+      random: systemRandom,
+      diagnostics: silentDiagnostics,
+    })
+    onTestFinished(() => other.close())
+    await other.ensureTopic('raw-vault.unknown-7', { partitionCount: 2 })
+    await eventually('it is found', async () => (await vault.find('unknown-7'))?.partitionCount === 2)
   })
 
   test('tells how long each acknowledgement took, with the time in which there was nobody to give it', async () => {
