@@ -1,5 +1,6 @@
 /** The doors, from the configuration: one admission budget and one vault writer for all of them. */
 
+import { DEFAULT_BROKER_OPTIONS } from '../broker/broker-options.ts'
 import type { Config } from '../config/schema.ts'
 import { HttpIngress } from '../ingress/http/http-ingress.ts'
 import { IngressMetrics } from '../ingress/ingress-metrics.ts'
@@ -11,6 +12,11 @@ import { DEFAULT_STREAM_TOPICS } from '../vault/stream-topics.ts'
 import { VaultWriter } from '../vault/vault-writer.ts'
 import type { AppContext } from './app-context.ts'
 import type { ListeningAddress, StatusDocument } from './status-document.ts'
+
+/** A stream's topics in the vault, of its events, and of what is passed through. */
+const TOPICS_PER_STREAM = 3
+/** Partitions of the embedded broker that are left for topics of GopherShip's own and of its users'. */
+const OTHER_PARTITIONS = 100
 
 export interface IngressPart {
   readonly listening: readonly ListeningAddress[]
@@ -39,6 +45,7 @@ export async function startIngressPart(context: AppContext, cluster: KafkaCluste
     upstream: upstreamOf(config),
     templates,
     topicOptions: { partitionCount: config.vault.partitionCount },
+    streamCountMax: streamCountMaxOf(config),
     // What admission lets in must find room here, or the vault would refuse what a door accepted.
     bytesInFlightMax: 2 * ingress.admissionBytesMax,
     onAcknowledged: (tookMs) => acks.observe(tookMs),
@@ -88,6 +95,17 @@ export async function startIngressPart(context: AppContext, cluster: KafkaCluste
       await vault.stop({ drainMs: 0 })
     },
   }
+}
+
+/**
+ * A new stream must leave room for what is made of it: where an enriched topic cannot be created any more, processing stops, that
+ * of the other streams too.
+ */
+export function streamCountMaxOf({ streams, kafka, vault }: Config): number {
+  if (kafka.bootstrapServers.length > 0) return streams.streamCountMax
+  const roomFor =
+    (DEFAULT_BROKER_OPTIONS.partitionsMax - OTHER_PARTITIONS) / (TOPICS_PER_STREAM * vault.partitionCount)
+  return Math.max(1, Math.min(streams.streamCountMax, Math.floor(roomFor)))
 }
 
 function upstreamOf({ kafka, broker }: Config) {

@@ -179,6 +179,12 @@ export const configSchema = z.strictObject({
         description:
           'Topic that holds the raw bytes of a stream; without {stream}, one topic carries them all.',
       }),
+    streamCountMax: quantity(
+      'count',
+      [1, 100_000],
+      1_000,
+      'Streams that producers may make by naming them; with the embedded broker also no more than it has room for.',
+    ),
   }),
   vault: group({
     partitionCount: quantity('count', [1, 1_024], 4, 'Partitions of a vault topic that GopherShip creates.'),

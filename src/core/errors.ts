@@ -27,6 +27,7 @@ export const ERROR_CODES = {
     'Another producer took over the transactional id, or the transaction timed out; this producer is finished.',
   GS_KAFKA_TRANSACTION: 'A Kafka transaction that can only be aborted, or a call that it does not allow now.',
   GS_KAFKA_QUEUE_FULL: 'The bounded queue of batches on their way to Kafka has no room.',
+  GS_VAULT_STREAMS_MAX: 'A stream that does not exist yet and would be one too many.',
   GS_TOPOLOGY_INVALID: 'A declared topology that cannot run.',
   GS_LEDGER_CONFLICT:
     'A booking of debt that contradicts the ledger: owed twice, or settled though not owed.',

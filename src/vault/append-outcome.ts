@@ -5,7 +5,7 @@
 
 import { isFailure } from '../core/errors.ts'
 import { KafkaResponseError } from '../kafka/kafka-errors.ts'
-import { KAFKA_ERROR } from '../wire/error-codes.ts'
+import { KAFKA_ERROR, kafkaErrorName } from '../wire/error-codes.ts'
 
 export type AppendOutcome =
   /** Nobody knows whether the records are stored. */
@@ -37,6 +37,8 @@ export function outcomeOf(error: unknown): AppendOutcome {
     case 'GS_KAFKA_TIMEOUT':
     case 'GS_KAFKA_DISCONNECTED':
       return { kind: error.facts['possiblyPersisted'] === false ? 'not-stored' : 'unknown' }
+    case 'GS_VAULT_STREAMS_MAX':
+      return refusedWith(KAFKA_ERROR.POLICY_VIOLATION)
     case 'GS_KAFKA_QUEUE_FULL':
     case 'GS_KAFKA_UNSUPPORTED':
     case 'GS_STOPPED':
@@ -44,4 +46,8 @@ export function outcomeOf(error: unknown): AppendOutcome {
     default:
       return { kind: 'unknown' }
   }
+}
+
+function refusedWith(kafkaErrorCode: number): AppendOutcome {
+  return { kind: 'refused', kafkaErrorCode, kafkaErrorName: kafkaErrorName(kafkaErrorCode) }
 }

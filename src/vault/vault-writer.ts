@@ -16,6 +16,7 @@
 import { lastOffsetDeltaAt, recordCountAt } from '../batch/record-batch.ts'
 import type { Offset, PartitionId } from '../core/brands.ts'
 import { asOffset, asPartitionId, NO_OFFSET } from '../core/brands.ts'
+import { GopherShipError } from '../core/errors.ts'
 import type { KafkaCluster } from '../kafka/cluster.ts'
 import { IdempotentProducer } from '../kafka/idempotent-producer.ts'
 import type { TopicMetadata } from '../kafka/metadata-snapshot.ts'
@@ -27,7 +28,8 @@ import type { RequestInputOf, ResponseOf } from '../wire/api.ts'
 import type { DurabilityClass, UpstreamKind } from './durability.ts'
 import { DurabilityProbe } from './durability.ts'
 import type { StreamTopicTemplates } from './stream-topics.ts'
-import { DEFAULT_STREAM_TOPICS, vaultTopicOf } from './stream-topics.ts'
+import { DEFAULT_STREAM_TOPICS, streamOf, vaultTopicOf } from './stream-topics.ts'
+import { within } from './within.ts'
 
 /** A stream whose vault topic exists. */
 export interface VaultStream {
@@ -70,6 +72,8 @@ export interface VaultWriterOptions {
   readonly bytesInFlightMax?: number
   /** Requests in flight to one upstream node. */
   readonly inFlightMax?: number
+  /** Most vault topics there may be for a new one to be created. Default: no limit. */
+  readonly streamCountMax?: number
   /** Told of every batch that was acknowledged: how long it took, from hand-over to answer. */
   readonly onAcknowledged?: (tookMs: number) => void
 }
@@ -102,6 +106,8 @@ export class VaultWriter {
   readonly #ownProducer: IdempotentProducer
   readonly #durability: DurabilityProbe
   readonly #streams = new Map<string, string>()
+  /** Topics that are being created. */
+  readonly #creating = new Set<string>()
 
   constructor(options: VaultWriterOptions) {
     const { cluster, bytesInFlightMax = BYTES_IN_FLIGHT_MAX, inFlightMax = IN_FLIGHT_REQUESTS_MAX } = options
@@ -121,15 +127,30 @@ export class VaultWriter {
     return partitionCount === 0 ? null : { stream, topic, partitionCount }
   }
 
-  /** Creates the stream's vault topic if it is missing. The name must be a valid stream (`streamNameProblem`). */
-  async open(stream: string, { deadlineMs }: { readonly deadlineMs?: number } = {}): Promise<VaultStream> {
+  /**
+   * Creates the stream's vault topic if it is missing, or throws GS_VAULT_STREAMS_MAX when it would be one too many. The name must be a
+   * valid stream (`streamNameProblem`).
+   */
+  async open(
+    stream: string,
+    { deadlineMs = this.#cluster.options.requestMsMax }: { readonly deadlineMs?: number } = {},
+  ): Promise<VaultStream> {
+    const { clock } = this.#cluster
+    const startedMs = clock.monotonicMs()
     const topic = vaultTopicOf(stream, this.#templates)
-    const partitionCount = await this.#cluster.ensureTopic(topic, {
-      ...this.#options.topicOptions,
-      ...(deadlineMs === undefined ? {} : { deadlineMs }),
-    })
-    this.#remember(stream, topic)
-    return { stream, topic, partitionCount }
+    const found = await within(clock, deadlineMs, 'looking up a stream', this.#findTopic(topic))
+    if (found === undefined) this.#assertRoomFor(topic)
+    this.#creating.add(topic)
+    try {
+      const partitionCount = await this.#cluster.ensureTopic(topic, {
+        ...this.#options.topicOptions,
+        deadlineMs: Math.max(1, Math.ceil(deadlineMs - (clock.monotonicMs() - startedMs))),
+      })
+      this.#remember(stream, topic)
+      return { stream, topic, partitionCount }
+    } finally {
+      this.#creating.delete(topic)
+    }
   }
 
   /** The stream, if its topic exists; nothing is created. Null when it does not. */
@@ -209,6 +230,22 @@ export class VaultWriter {
     if (known !== undefined) return known
     const { topics } = await this.#cluster.metadata(null, { ageMsMax: TOPIC_LIST_AGE_MS_MAX })
     return topics.get(topic)
+  }
+
+  /** Counts the vault topics that are known, and those that are being created. */
+  #assertRoomFor(topic: string): void {
+    const { streamCountMax } = this.#options
+    if (streamCountMax === undefined) return
+    const topics = new Set(this.#creating)
+    for (const name of this.#cluster.snapshot.topics.keys()) {
+      if (streamOf(name, this.#templates) !== null) topics.add(name)
+    }
+    if (topics.has(topic) || topics.size < streamCountMax) return
+    throw new GopherShipError(
+      'GS_VAULT_STREAMS_MAX',
+      `there are ${topics.size} streams and may be ${streamCountMax}; "${topic}" would be a new one`,
+      { facts: { topic, streamCount: topics.size, streamCountMax } },
+    )
   }
 
   #remember(stream: string, topic: string): void {

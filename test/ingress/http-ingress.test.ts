@@ -1,5 +1,6 @@
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import { GopherShipError } from '../../src/core/errors.ts'
 import { KafkaResponseError, KafkaTimeoutError } from '../../src/kafka/kafka-errors.ts'
 import { eventually } from '../support/eventually.ts'
 import { head, rawExchange, startHttp } from './http-fixture.ts'
@@ -205,6 +206,16 @@ describe('the answer', () => {
     expect(answer.status).toBe(504)
     expect(answer.json.error.storedRecords).toBe(vault.records.length)
     expect(answer.json.error.stored[0]).toMatchObject({ partition: 1, firstOffset: 0 })
+  })
+
+  test('is 403 for a new stream that would be one too many', async () => {
+    const { url, vault } = await startHttp()
+    vault.onOpen = () => {
+      throw new GopherShipError('GS_VAULT_STREAMS_MAX', '', { facts: { streamCountMax: 9 } })
+    }
+    const answer = await post(url('web'), 'a')
+    expect(answer.status).toBe(403)
+    expect(answer.json.error).toMatchObject({ code: 'too_many_streams', limitStreams: 9 })
   })
 
   test('is 502 when the vault refuses for good', async () => {

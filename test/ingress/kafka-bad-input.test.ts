@@ -18,6 +18,7 @@ import { createTopicsApi } from '../../src/wire/19-create-topics.ts'
 import { initProducerIdApi } from '../../src/wire/22-init-producer-id.ts'
 import { endTxnApi } from '../../src/wire/26-end-txn.ts'
 import { describeClusterApi } from '../../src/wire/60-describe-cluster.ts'
+import { KAFKA_ERROR } from '../../src/wire/error-codes.ts'
 import { decodeResponse, encodeRequestFrame } from '../../src/wire/frame.ts'
 import { eventually } from '../support/eventually.ts'
 import { allowedUnderAttack, p99OfRoundTrips } from '../support/round-trips.ts'
@@ -635,6 +636,19 @@ describe('with small limits', () => {
       withinMs: 15_000,
     })
     expect((await kafka.rejected('write-stalled')) + (await kafka.rejected('write-queue-full'))).toBe(1)
+  })
+
+  test('K36: a client that makes streams up is refused beyond their limit, and streams there are go on', async () => {
+    const kafka = await startKafka({ streamCountMax: 10 })
+    const client = await kafka.client()
+    await createStream(client, 'orders')
+    const topics = Array.from({ length: 60 }, (_, index) => ({ name: `t${index}` }))
+    const answer = await client.ask(metadataApi, 9, { topics, allowAutoTopicCreation: true })
+    const codes = answer.topics.map(({ errorCode }) => errorCode)
+    expect(codes.filter((code) => code === 0)).toHaveLength(9)
+    expect(codes.filter((code) => code === KAFKA_ERROR.POLICY_VIOLATION)).toHaveLength(51)
+    expect(await kafka.rejected('policy_violation')).toBe(51)
+    expect((await produce(client, 'orders', batchOf(['a']))).errorCode).toBe(0)
   })
 
   test('K35: connections over the limits are reset, and those that are in are served', async () => {

@@ -49,6 +49,7 @@ export interface KafkaFixtureOptions
   readonly admissionBytesMax: number
   readonly diagnostics: Diagnostics
   readonly broker: TestBrokerOptions
+  readonly streamCountMax: number
   /** Puts something between the ingress and the real vault. */
   readonly wrapVault: (vault: VaultWriter) => Vault
 }
@@ -62,7 +63,13 @@ export async function startKafka(options: Partial<KafkaFixtureOptions> = {}): Pr
 
 /** For several tests: whoever opens it closes it. */
 export async function openKafka(options: Partial<KafkaFixtureOptions> = {}): Promise<KafkaFixture> {
-  const { admissionBytesMax = 64 * 1024 * 1024, diagnostics = silentDiagnostics, wrapVault, ...own } = options
+  const {
+    admissionBytesMax = 64 * 1024 * 1024,
+    diagnostics = silentDiagnostics,
+    wrapVault,
+    streamCountMax = 1_000,
+    ...own
+  } = options
   const broker = await startTestBroker(options.broker)
   const cluster = new KafkaCluster({
     bootstrapServers: [broker.address],
@@ -72,7 +79,11 @@ export async function openKafka(options: Partial<KafkaFixtureOptions> = {}): Pro
     diagnostics,
   })
   await cluster.connect()
-  const vault = new VaultWriter({ cluster, upstream: { kind: 'embedded', syncPolicy: 'every-ack' } })
+  const vault = new VaultWriter({
+    cluster,
+    upstream: { kind: 'embedded', syncPolicy: 'every-ack' },
+    streamCountMax,
+  })
   const registry = new Registry()
   const admission = new Admission({ bytesMax: admissionBytesMax })
   const ingress = await KafkaIngress.start({

@@ -49,7 +49,7 @@ async function startRelay(brokerPort: number) {
   })
 }
 
-async function startWriter(options: Pick<VaultWriterOptions, 'onAcknowledged'> = {}) {
+async function startWriter(options: Pick<VaultWriterOptions, 'onAcknowledged' | 'streamCountMax'> = {}) {
   const broker = await startTestBroker()
   const relay = await startRelay(broker.port)
   // Clients follow the advertised address, so the broker has to name the relay.
@@ -127,6 +127,20 @@ describe('the vault writer', () => {
     onTestFinished(() => other.close())
     await other.ensureTopic('raw-vault.unknown-7', { partitionCount: 2 })
     await eventually('it is found', async () => (await vault.find('unknown-7'))?.partitionCount === 2)
+  })
+
+  test('creates so many streams and no more, however many ask at once, and keeps those there are', async () => {
+    const { vault } = await startWriter({ streamCountMax: 3 })
+    await vault.open('first')
+    const opened = await Promise.allSettled(['a', 'b', 'c', 'd', 'e'].map((name) => vault.open(name)))
+    const refused = opened.filter((outcome) => outcome.status === 'rejected')
+    expect(refused).toHaveLength(3)
+    expect(refused[0]?.reason).toMatchObject({ code: 'GS_VAULT_STREAMS_MAX', facts: { streamCountMax: 3 } })
+    expect(outcomeOf(refused[0]?.reason)).toMatchObject({
+      kind: 'refused',
+      kafkaErrorName: 'POLICY_VIOLATION',
+    })
+    expect(await vault.open('first')).toMatchObject({ topic: 'raw-vault.first' })
   })
 
   test('tells how long each acknowledgement took, with the time in which there was nobody to give it', async () => {

@@ -12,6 +12,7 @@ export const HTTP_REFUSALS = {
   invalid_query: 400,
   invalid_body: 400,
   reserved_stream: 403,
+  too_many_streams: 403,
   not_found: 404,
   method_not_allowed: 405,
   slow_request: 408,

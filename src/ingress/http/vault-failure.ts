@@ -26,6 +26,14 @@ export function refusalOfVaultFailure({
       cause: failure,
     })
   }
+  if (isFailure(failure, 'GS_VAULT_STREAMS_MAX')) {
+    const { streamCountMax = null } = failure.facts
+    return new HttpRefusal(
+      'too_many_streams',
+      `this stream does not exist, and there may be ${streamCountMax} streams; nothing was stored. Send to one that exists, or raise streams.streamCountMax`,
+      { facts: { limitStreams: streamCountMax }, cause: failure },
+    )
+  }
   if (outcome.kind === 'refused' && outcome.kafkaErrorCode === KAFKA_ERROR.MESSAGE_TOO_LARGE) {
     return new HttpRefusal(
       'record_too_large',

@@ -25,6 +25,7 @@ import { BATCH_BYTES_MAX } from '../../core/limits.ts'
 import type { Acks } from '../../kafka/produce-batch.ts'
 import type { ListenerConnection, ListenerReply, ListenerRequest } from '../../listener/listener-types.ts'
 import type { VaultStream } from '../../vault/vault-writer.ts'
+import { within } from '../../vault/within.ts'
 import { produceApi } from '../../wire/00-produce.ts'
 import type { RequestOf } from '../../wire/api.ts'
 import { KAFKA_ERROR, kafkaErrorName } from '../../wire/error-codes.ts'
@@ -33,7 +34,6 @@ import { ConnectionState } from './connection-state.ts'
 import type { IngressContext } from './handler-types.ts'
 import { codeOfAppendFailure, codeOfBatchError, holdMsOf } from './produce-errors.ts'
 import { codeOfTopicName, printable } from './stream-names.ts'
-import { within } from './within.ts'
 
 type ProduceRequest = RequestOf<typeof produceApi>
 type TopicData = ProduceRequest['topicData'][number]

@@ -7,6 +7,7 @@ import { isFailure } from '../../core/errors.ts'
 import { kafkaErrorCodeOf } from '../../kafka/kafka-errors.ts'
 import type { ListenerReply, ListenerRequest } from '../../listener/listener-types.ts'
 import type { VaultStream } from '../../vault/vault-writer.ts'
+import { within } from '../../vault/within.ts'
 import { listOffsetsApi } from '../../wire/02-list-offsets.ts'
 import type { RequestOf } from '../../wire/api.ts'
 import { KAFKA_ERROR } from '../../wire/error-codes.ts'
@@ -14,7 +15,6 @@ import { encodeResponseFrame } from '../../wire/frame.ts'
 import { WireError } from '../../wire/wire-error.ts'
 import type { IngressContext } from './handler-types.ts'
 import { codeOfTopicName } from './stream-names.ts'
-import { within } from './within.ts'
 
 type ListOffsetsRequest = RequestOf<typeof listOffsetsApi>
 type PartitionAsked = ListOffsetsRequest['topics'][number]['partitions'][number]

@@ -7,19 +7,19 @@
  */
 
 import { isFailure } from '../../core/errors.ts'
-import { kafkaErrorCodeOf } from '../../kafka/kafka-errors.ts'
 import type { ListenerReply, ListenerRequest } from '../../listener/listener-types.ts'
+import { outcomeOf } from '../../vault/append-outcome.ts'
 import { streamOf } from '../../vault/stream-topics.ts'
 import type { VaultStream } from '../../vault/vault-writer.ts'
+import { within } from '../../vault/within.ts'
 import { metadataApi } from '../../wire/03-metadata.ts'
 import type { ResponseInputOf } from '../../wire/api.ts'
-import { isRetriableKafkaError, KAFKA_ERROR } from '../../wire/error-codes.ts'
+import { KAFKA_ERROR } from '../../wire/error-codes.ts'
 import { encodeResponseFrame } from '../../wire/frame.ts'
 import { WireError } from '../../wire/wire-error.ts'
 import type { IngressContext } from './handler-types.ts'
 import { VIRTUAL_NODE_ID } from './handler-types.ts'
-import { codeOfTopicName } from './stream-names.ts'
-import { within } from './within.ts'
+import { codeOfTopicName, printable } from './stream-names.ts'
 
 type TopicAnswer = NonNullable<NonNullable<ResponseInputOf<typeof metadataApi>['topics']>[number]>
 
@@ -134,12 +134,11 @@ async function lookUp(context: IngressContext, name: string, mayCreate: boolean)
     return found === null ? failed(name, KAFKA_ERROR.UNKNOWN_TOPIC_OR_PARTITION) : answerFor(found)
   } catch (error) {
     if (!isFailure(error)) throw error
-    const code = kafkaErrorCodeOf(error)
     // Only a refusal for good is the client's to know; anything else is "ask again", and never "there is no such topic".
-    return failed(
-      name,
-      code === null || isRetriableKafkaError(code) ? KAFKA_ERROR.LEADER_NOT_AVAILABLE : code,
-    )
+    const outcome = outcomeOf(error)
+    if (outcome.kind !== 'refused') return failed(name, KAFKA_ERROR.LEADER_NOT_AVAILABLE)
+    context.refused(outcome.kafkaErrorName.toLowerCase(), { topic: printable(name), found: error.message })
+    return failed(name, outcome.kafkaErrorCode)
   }
 }
 

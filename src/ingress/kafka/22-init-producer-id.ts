@@ -6,12 +6,12 @@
 
 import { isFailure } from '../../core/errors.ts'
 import type { ListenerReply, ListenerRequest } from '../../listener/listener-types.ts'
+import { within } from '../../vault/within.ts'
 import { initProducerIdApi } from '../../wire/22-init-producer-id.ts'
 import type { ResponseInputOf } from '../../wire/api.ts'
 import { KAFKA_ERROR } from '../../wire/error-codes.ts'
 import { encodeResponseFrame } from '../../wire/frame.ts'
 import type { IngressContext } from './handler-types.ts'
-import { within } from './within.ts'
 
 type InitProducerIdAnswer = ResponseInputOf<typeof initProducerIdApi>
 

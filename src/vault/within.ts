@@ -1,7 +1,7 @@
 /** A bound on waiting for something that has no deadline of its own. */
 
-import type { Clock } from '../../core/clock.ts'
-import { KafkaTimeoutError } from '../../kafka/kafka-errors.ts'
+import type { Clock } from '../core/clock.ts'
+import { KafkaTimeoutError } from '../kafka/kafka-errors.ts'
 
 /**
  * The promise's result, or GS_KAFKA_TIMEOUT after `ms`; what it does later is ignored. Only for look-ups: the failure
