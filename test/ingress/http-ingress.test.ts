@@ -1,7 +1,11 @@
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { GopherShipError } from '../../src/core/errors.ts'
-import { KafkaResponseError, KafkaTimeoutError } from '../../src/kafka/kafka-errors.ts'
+import {
+  KafkaDisconnectedError,
+  KafkaResponseError,
+  KafkaTimeoutError,
+} from '../../src/kafka/kafka-errors.ts'
 import { eventually } from '../support/eventually.ts'
 import { head, rawExchange, startHttp } from './http-fixture.ts'
 
@@ -187,6 +191,19 @@ describe('the answer', () => {
       message: expect.stringContaining('nothing was stored'),
     })
     expect(admission.bytesHeld).toBe(0)
+  })
+
+  test.each([
+    ['no answer', new KafkaTimeoutError('', {})],
+    ['a connection that broke', new KafkaDisconnectedError('', {})],
+    ['an answer that says nothing', new KafkaResponseError('CreateTopics', -1)],
+  ])('is 503 when the stream could not be made for %s: no record was on its way', async (_, failure) => {
+    const { url, vault } = await startHttp()
+    vault.onOpen = () => Promise.reject(failure)
+    const answer = await post(url('web'), 'a')
+    expect(answer.status).toBe(503)
+    expect(answer.headers.get('retry-after')).toBe('2')
+    expect(answer.json.error.code).toBe('vault_unavailable')
   })
 
   test('is 504 when it may be stored', async () => {

@@ -12,7 +12,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import createFastify from 'fastify'
 import { encodeHeaders } from '../../batch/batch-encoder.ts'
 import type { Clock } from '../../core/clock.ts'
-import { GopherShipError } from '../../core/errors.ts'
+import { GopherShipError, isFailure } from '../../core/errors.ts'
 import { Admission } from '../../listener/admission.ts'
 import type { Diagnostics } from '../../telemetry/diagnostics.ts'
 import { RateLimitedDiagnostics } from '../../telemetry/rate-limited.ts'
@@ -38,7 +38,7 @@ import { readBody } from './read-body.ts'
 import { BodyStore } from './store-body.ts'
 import type { StreamRequest } from './stream-request.ts'
 import { parseStreamRequest } from './stream-request.ts'
-import { refusalOfVaultFailure } from './vault-failure.ts'
+import { refusalOfOpening, refusalOfVaultFailure } from './vault-failure.ts'
 
 export interface HttpIngressOptions {
   readonly host: string
@@ -300,7 +300,8 @@ export class HttpIngress {
     try {
       return vault.known(stream) ?? (await vault.open(stream, { deadlineMs: this.#limits.appendMsMax }))
     } catch (error) {
-      throw refusalOfVaultFailure({ failures: [error], stored: [] })
+      if (!isFailure(error)) throw error
+      throw refusalOfOpening(error)
     }
   }
 

@@ -4,6 +4,7 @@
  */
 
 import { isFailure } from '../../core/errors.ts'
+import type { AppendOutcome } from '../../vault/append-outcome.ts'
 import { outcomeOf } from '../../vault/append-outcome.ts'
 import { KAFKA_ERROR } from '../../wire/error-codes.ts'
 import { HttpRefusal } from './http-refusal.ts'
@@ -19,7 +20,16 @@ export function refusalOfVaultFailure({
   const [failure] = failures
   const outcome = outcomeOf(failure)
   const perhapsStored = stored.length > 0 || failures.some((one) => outcomeOf(one).kind === 'unknown')
-  if (perhapsStored || outcome.kind === 'unknown') return outcomeUnknown(failure, stored)
+  return perhapsStored ? outcomeUnknown(failure, stored) : refusalOfOutcome(failure, outcome)
+}
+
+/** The stream could not be opened. Whatever became of its topic, no record was on its way. */
+export function refusalOfOpening(failure: unknown): HttpRefusal {
+  return refusalOfOutcome(failure, outcomeOf(failure))
+}
+
+/** For a failure after which nothing of the request is stored. */
+function refusalOfOutcome(failure: unknown, outcome: AppendOutcome): HttpRefusal {
   if (isFailure(failure, 'GS_STOPPED')) {
     return new HttpRefusal('stopping', 'this server is stopping; nothing was stored, send it again', {
       retryAfterSeconds: RETRY_AFTER_SECONDS,
