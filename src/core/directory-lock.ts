@@ -14,9 +14,9 @@
  * The holder's name lives beside it in `.lock-holder`; it is only ever read to word the refusal.
  */
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import type { DirectoryLock } from './disk.ts'
 import { GopherShipError } from './errors.ts'
@@ -35,7 +35,7 @@ export async function takeDirectoryLock(directory: string): Promise<DirectoryLoc
   const path = join(directory, LOCK_FILE)
   let database: DatabaseSync | null = null
   try {
-    await mkdir(directory, { recursive: true })
+    await makeDirectory(directory)
     database = new sqlite.DatabaseSync(path, { timeout: 0 })
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
     await writeFile(join(directory, HOLDER_FILE), `${process.pid} ${hostname()}\n`)
@@ -53,6 +53,29 @@ export async function takeDirectoryLock(directory: string): Promise<DirectoryLoc
     },
   }
 }
+
+/**
+ * Makes the folder and those above it. Node's own way of doing so never ends where the system says "not there" of a folder whose
+ * parent is there, as under /proc and below an automounter's folder.
+ */
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && (await stat(directory)).isDirectory()) return
+    const parent = dirname(directory)
+    if (code !== 'ENOENT' || (await isThere(parent))) throw error
+    await makeDirectory(parent)
+    await makeDirectory(directory)
+  }
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
 
 async function refusalOf(directory: string, error: unknown): Promise<GopherShipError> {
   if (!isOneOf(HELD_ELSEWHERE, error)) {
