@@ -62,7 +62,35 @@ export class FileTarget implements ReplayTarget {
     this.#options = options
   }
 
-  async open(ranges: readonly ReplayRange[]): Promise<readonly ReplayProgress[] | null> {
+  open(ranges: readonly ReplayRange[]): Promise<readonly ReplayProgress[] | null> {
+    return this.#onDisk(() => this.#open(ranges))
+  }
+
+  write(unit: ReplayUnit): Promise<number> {
+    return this.#onDisk(() => this.#write(unit))
+  }
+
+  /** Counts the records that the file holds, and removes the sidecar: the file is whole. */
+  finish(): Promise<{ countedRecords: number }> {
+    return this.#onDisk(() => this.#finish())
+  }
+
+  async stop(): Promise<void> {
+    await this.#file?.close()
+    this.#file = null
+  }
+
+  /** What the disk refuses is told with the name of the file that the person gave. */
+  async #onDisk<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof Error && 'errno' in error) throw this.#refuse(error.message, error)
+      throw error
+    }
+  }
+
+  async #open(ranges: readonly ReplayRange[]): Promise<readonly ReplayProgress[] | null> {
     const { disk, path, format, topic, isRestart } = this.#options
     const sidecar = isRestart ? null : await this.#readSidecar()
     const isThere = await disk.exists(path)
@@ -98,7 +126,7 @@ export class FileTarget implements ReplayTarget {
     return null
   }
 
-  async write({ batches, progress }: ReplayUnit): Promise<number> {
+  async #write({ batches, progress }: ReplayUnit): Promise<number> {
     const index = this.#progress.findIndex(({ partition }) => partition === progress.partition)
     const parts: Buffer[] = []
     let count = 0
@@ -120,18 +148,12 @@ export class FileTarget implements ReplayTarget {
     return count
   }
 
-  /** Counts the records that the file holds, and removes the sidecar: the file is whole. */
-  async finish(): Promise<{ countedRecords: number }> {
+  async #finish(): Promise<{ countedRecords: number }> {
     const { disk, path, format } = this.#options
     const countedRecords = format === 'batches' ? await this.#countBatches() : await this.#countLines()
     await disk.unlink(sidecarOf(path))
     await disk.syncDirectory(dirname(path))
     return { countedRecords }
-  }
-
-  async stop(): Promise<void> {
-    await this.#file?.close()
-    this.#file = null
   }
 
   #linesOf(partition: number, batch: Buffer): { parts: Buffer[]; recordCount: number } {
@@ -231,9 +253,9 @@ export class FileTarget implements ReplayTarget {
     return count
   }
 
-  #refuse(why: string): ReplayError {
+  #refuse(why: string, cause?: Error): ReplayError {
     const { path } = this.#options
-    return new ReplayError('GS_REPLAY_TARGET', `cannot write to ${path}: ${why}`, { facts: { path } })
+    return new ReplayError('GS_REPLAY_TARGET', `cannot write to ${path}: ${why}`, { cause, facts: { path } })
   }
 }
 

@@ -337,6 +337,15 @@ describe('a replay through a topology', () => {
 })
 
 describe('a replay to a file', () => {
+  it('is refused by name where the file cannot be made or written over', async () => {
+    for (const path of [join(folder, 'nowhere', 'a'), folder]) {
+      await expect(run(fileAt(path, 'batches', { isRestart: true }))).rejects.toMatchObject({
+        code: 'GS_REPLAY_TARGET',
+        facts: { path },
+      })
+    }
+  })
+
   it('writes the vault batches, whole, the same bytes every time', async () => {
     const report = await run(fileAt(join(folder, 'a'), 'batches'))
     await run(fileAt(join(folder, 'b'), 'batches'))
