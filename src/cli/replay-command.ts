@@ -21,7 +21,12 @@ import { TopicTarget, VerbatimConversion } from '../replay/topic-target.ts'
 import { TopologyConversion } from '../replay/topology-conversion.ts'
 import { checkedUrl, type Post, UrlTarget } from '../replay/url-target.ts'
 import { prepareTopology } from '../topology/prepare-topology.ts'
-import { DEFAULT_STREAM_TOPICS, type StreamTopicTemplates, vaultTopicOf } from '../vault/stream-topics.ts'
+import {
+  DEFAULT_STREAM_TOPICS,
+  type StreamTopicTemplates,
+  streamNameProblem,
+  vaultTopicOf,
+} from '../vault/stream-topics.ts'
 import type { CommandContext } from './command-context.ts'
 import { addConfigOptions, configOf } from './config-options.ts'
 import { CLUSTER_OPTION_PATHS, withCluster } from './control-client.ts'
@@ -139,6 +144,9 @@ export function replayCommand({ terminal, setExitCode }: CommandContext): Comman
 async function checkedRequest(options: Options, config: Config) {
   const templates: StreamTopicTemplates = { ...DEFAULT_STREAM_TOPICS, vault: config.streams.vaultTemplate }
   const { stream, from, to, key = null, match = null, rate } = options
+  if (streamNameProblem(stream, templates) !== null) {
+    throw invalidReplay(`expected --stream to be the name of a stream, found "${stream}"`)
+  }
   const nowMs = systemClock.wallMs()
   const source = {
     topic: vaultTopicOf(stream, templates),
