@@ -27,6 +27,9 @@ export interface Durability {
   readonly reason: string
 }
 
+/** How old what is known of a topic's settings may be when somebody asks, and how old when they could not be read. */
+const LOOK_MS_BETWEEN = 300_000
+const FAILED_LOOK_MS_BETWEEN = 10_000
 /** Kafka's number for a topic in DescribeConfigs. */
 const TOPIC_RESOURCE = 2
 const MIN_IN_SYNC_REPLICAS = 'min.insync.replicas'
@@ -35,6 +38,8 @@ export class DurabilityProbe {
   readonly #cluster: KafkaCluster
   readonly #upstream: UpstreamKind
   readonly #byTopic = new Map<string, Durability>()
+  /** When a topic is looked at again, monotonic; infinite while it is. */
+  readonly #dueMs = new Map<string, number>()
 
   constructor(cluster: KafkaCluster, upstream: UpstreamKind) {
     this.#cluster = cluster
@@ -48,24 +53,37 @@ export class DurabilityProbe {
       return
     }
     this.#byTopic.set(topic, { class: 'process-safe', reason: `the settings of ${topic} are not known yet` })
-    this.#ask(topic).then(
-      (durability) => this.#byTopic.set(topic, durability),
-      (error: Error) => {
-        this.#byTopic.set(topic, {
-          class: 'process-safe',
-          reason: `the settings of ${topic} could not be read: ${error.message}`,
-        })
-      },
-    )
+    this.#look(topic)
   }
 
   /** The class every acknowledgement with acks=all at least has; null while nothing is watched. */
   weakest(): Durability | null {
+    this.#lookAgain()
     let weakest: Durability | null = null
     for (const durability of this.#byTopic.values()) {
       if (weakest === null || rankOf(durability) < rankOf(weakest)) weakest = durability
     }
     return weakest
+  }
+
+  /** In the background. What is known of the topic holds until there is an answer. */
+  #look(topic: string): void {
+    this.#dueMs.set(topic, Number.POSITIVE_INFINITY)
+    this.#ask(topic).then(
+      (durability) => this.#learn(topic, durability, LOOK_MS_BETWEEN),
+      (error: Error) => this.#learn(topic, unreadable(topic, error.message), FAILED_LOOK_MS_BETWEEN),
+    )
+  }
+
+  #learn(topic: string, durability: Durability, nextInMs: number): void {
+    this.#byTopic.set(topic, durability)
+    this.#dueMs.set(topic, this.#cluster.clock.monotonicMs() + nextInMs)
+  }
+
+  /** Settings are changed, and a broker is away for a moment: whoever asks gets what held lately, never what held once. */
+  #lookAgain(): void {
+    const nowMs = this.#cluster.clock.monotonicMs()
+    for (const [topic, dueMs] of this.#dueMs) if (dueMs <= nowMs) this.#look(topic)
   }
 
   async #ask(topic: string): Promise<Durability> {
@@ -81,13 +99,18 @@ export class DurabilityProbe {
     const [result] = answer.results
     if (result === undefined || result.errorCode !== KAFKA_ERROR.NONE) {
       const name = result === undefined ? 'an empty answer' : kafkaErrorName(result.errorCode)
-      return { class: 'process-safe', reason: `the settings of ${topic} could not be read: ${name}` }
+      throw new Error(name)
     }
     const found = result.configs.find(({ name }) => name === MIN_IN_SYNC_REPLICAS)
     const partitions = this.#cluster.snapshot.topics.get(topic)?.partitions ?? []
-    const replicaCount = Math.min(...partitions.map(({ replicaIds }) => replicaIds.length))
+    const replicaCounts = partitions.map(({ replicaIds }) => replicaIds.length)
+    const replicaCount = replicaCounts.length === 0 ? 0 : Math.min(...replicaCounts)
     return clusterDurability({ topic, minInSyncReplicas: Number(found?.value ?? 1), replicaCount })
   }
+}
+
+function unreadable(topic: string, why: string): Durability {
+  return { class: 'process-safe', reason: `the settings of ${topic} could not be read: ${why}` }
 }
 
 /** The class of the embedded broker's acknowledgements. */

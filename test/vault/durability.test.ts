@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import type { Clock } from '../../src/core/clock.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import type { KafkaCluster } from '../../src/kafka/cluster.ts'
 import { clusterDurability, DurabilityProbe, embeddedDurability } from '../../src/vault/durability.ts'
 import { eventually } from '../support/eventually.ts'
+import { manualClock } from '../support/manual-clock.ts'
 
 describe('the durability class', () => {
   test.each([
@@ -27,15 +30,20 @@ describe('the durability class', () => {
 /** A cluster that answers DescribeConfigs with these values by topic, and has these replica counts. */
 function clusterOf(
   topics: Record<string, { readonly min: string; readonly replicas: number } | Error>,
+  clock: Clock = systemClock,
 ): KafkaCluster {
   return {
+    clock,
     snapshot: {
       topics: new Map(
-        Object.entries(topics).map(([name, topic]) => [
+        Object.keys(topics).map((name) => [
           name,
           {
-            partitions:
-              topic instanceof Error ? [] : [{ replicaIds: Array.from({ length: topic.replicas }) }],
+            get partitions() {
+              const topic = topics[name]
+              if (topic === undefined || topic instanceof Error) return []
+              return [{ replicaIds: Array.from({ length: topic.replicas }) }]
+            },
           },
         ]),
       ),
@@ -70,6 +78,31 @@ describe('the probe', () => {
     const probe = new DurabilityProbe(clusterOf({ hidden: new Error('not allowed') }), { kind: 'cluster' })
     probe.watch('hidden')
     await eventually('it is known', () => probe.weakest()?.reason.includes('not allowed'))
+    expect(probe.weakest()?.class).toBe('process-safe')
+  })
+
+  test('looks again: soon when the settings could not be read, now and then when they could', async () => {
+    const clock = manualClock()
+    const topics: Parameters<typeof clusterOf>[0] = { web: new Error('away') }
+    const probe = new DurabilityProbe(clusterOf(topics, clock), { kind: 'cluster' })
+    probe.watch('web')
+    await eventually('it could not be read', () => probe.weakest()?.reason.includes('away'))
+    topics['web'] = { min: '2', replicas: 3 }
+    clock.advance(30_000)
+    await eventually('it can be read', () => probe.weakest()?.class === 'replicated')
+    topics['web'] = { min: '1', replicas: 3 }
+    clock.advance(30_000)
+    expect(probe.weakest()?.class).toBe('replicated')
+    clock.advance(300_000)
+    await eventually('what was changed is seen', () => probe.weakest()?.class === 'process-safe')
+  })
+
+  test('calls a topic that has no partitions any more process-safe', async () => {
+    const cluster = clusterOf({ gone: { min: '2', replicas: 3 } })
+    ;(cluster.snapshot.topics as Map<string, unknown>).delete('gone')
+    const probe = new DurabilityProbe(cluster, { kind: 'cluster' })
+    probe.watch('gone')
+    await eventually('it is known', () => probe.weakest()?.reason.includes('0 replicas'))
     expect(probe.weakest()?.class).toBe('process-safe')
   })
 })
