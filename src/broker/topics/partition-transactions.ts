@@ -97,6 +97,11 @@ export class PartitionTransactions {
     this.#aborted = this.#aborted.filter(({ lastOffset }) => !markerOffsets.has(lastOffset))
   }
 
+  /** Forgets which transactions are open: those that have records behind this are told of again. */
+  forgetOpen(): void {
+    this.#open.clear()
+  }
+
   /** Puts back what a snapshot holds. */
   restore(open: readonly OpenTransaction[], aborted: readonly AbortedTransaction[]): void {
     this.clear()

@@ -427,7 +427,9 @@ async function openLog(options: PartitionOptions, config: EffectiveConfig): Prom
 
 /**
  * Loads the snapshot and reads the batch headers behind it. A snapshot ahead of the log (the log lost its tail to a
- * power cut) describes batches that do not exist, so it is dropped and everything is read. Gives the offset that the
+ * power cut) describes batches that do not exist, so it is dropped and everything is read. Of one that ends before the log
+ * starts no open transaction is believed: its marker may be gone with the records between, and it would hold up readers
+ * for ever. One that is still open has records in the log, or none that a reader could see. Gives the offset that the
  * snapshot on disk covers, -1 for none.
  */
 async function rebuildMemory(log: PartitionLog, memory: ProducerMemory, options: PartitionOptions) {
@@ -452,6 +454,7 @@ async function rebuildMemory(log: PartitionLog, memory: ProducerMemory, options:
     // Were it back after the next power cut, the log may have grown past it, and other batches be where it says these are.
     await options.disk.syncDirectory(options.directory)
   }
+  if (covered < log.logStartOffset) transactions.forgetOpen()
   transactions.forgetAborted(await vanishedMarkers(log, transactions))
   let offset = Math.max(covered, log.logStartOffset)
   const nowMs = options.clock.wallMs()

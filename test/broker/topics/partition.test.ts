@@ -5,6 +5,7 @@ import { readBatchHeader } from '../../../src/batch/record-batch.ts'
 import { DEFAULT_BROKER_OPTIONS } from '../../../src/broker/broker-options.ts'
 import { Partition } from '../../../src/broker/topics/partition.ts'
 import { effectiveConfig } from '../../../src/broker/topics/topic-config.ts'
+import { asOffset } from '../../../src/core/brands.ts'
 import { seededRandom } from '../../../src/core/random.ts'
 import { silentDiagnostics } from '../../../src/telemetry/diagnostics.ts'
 import { LOG_TAG, ManualClock, settle } from '../../storage/support.ts'
@@ -34,8 +35,13 @@ async function openPartition(disk: SimDisk, { producerSnapshotBytes = 2 ** 40 } 
   return partition
 }
 
-async function append(partition: Partition, producerId: number, baseSequence: number) {
-  const batch = batchOf(['x'], { producerId, producerEpoch: 0, baseSequence })
+async function append(
+  partition: Partition,
+  producerId: number,
+  baseSequence: number,
+  { isTransactional = false } = {},
+) {
+  const batch = batchOf(['x'], { producerId, producerEpoch: 0, baseSequence, isTransactional })
   const appended = partition.append(batch, readBatchHeader(batch, 0))
   if (appended.kind === 'refused') throw new Error(appended.message)
   await appended.durable
@@ -58,5 +64,45 @@ describe('a partition that acknowledges before it syncs', () => {
 
     expect([second.highWatermark, third.highWatermark]).toEqual([5, 6])
     expect(baseOffset).toBe(5)
+  })
+})
+
+describe('a snapshot that ends before the log starts', () => {
+  const PRODUCER = { producerId: 1, producerEpoch: 0 }
+
+  /** A disk whose snapshot tells of an open transaction with one record, at offset 0. */
+  async function withOpenTransaction(): Promise<SimDisk> {
+    const disk = new SimDisk()
+    const partition = await openPartition(disk)
+    await append(partition, 1, 0, { isTransactional: true })
+    await partition.close()
+    return disk
+  }
+
+  it('holds no transaction open: what ended it may be gone with the records', async () => {
+    const disk = await withOpenTransaction()
+    const partition = await openPartition(disk)
+    await partition.appendMarker({ ...PRODUCER, type: 'commit' })
+    await append(partition, 2, 0)
+    await partition.log.deleteRecordsBefore(asOffset(3))
+    await append(partition, 2, 1)
+
+    const again = await openPartition(disk.fork())
+
+    expect([...again.openTransactions]).toEqual([])
+    expect(again.lastStableOffset).toBe(4)
+  })
+
+  it('does not hide a transaction that has records behind it', async () => {
+    const disk = await withOpenTransaction()
+    const partition = await openPartition(disk)
+    await append(partition, 2, 0)
+    await append(partition, 1, 1, { isTransactional: true })
+    await partition.log.deleteRecordsBefore(asOffset(2))
+
+    const again = await openPartition(disk.fork())
+
+    expect([...again.openTransactions]).toMatchObject([{ ...PRODUCER, firstOffset: 2 }])
+    expect(again.lastStableOffset).toBe(2)
   })
 })
