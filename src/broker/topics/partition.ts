@@ -180,7 +180,10 @@ export class Partition {
     if (isIdempotent) {
       const { producers, transactions } = this.#memory
       if (!header.isTransactional && transactions.openOf(header.producerId) !== undefined) return MIXED
-      const check = producers.check(header)
+      let check = producers.check(header)
+      // Looked at only then, as it takes a walk over the segments.
+      const mayBeMissing = check.kind === 'refused' && this.log.quarantined.length > 0
+      if (mayBeMissing) check = producers.check(header, { isDamaged: true })
       if (check.kind === 'refused') return check
       if (check.kind === 'duplicate') {
         const { baseOffset, logAppendTimeMs } = check.batch

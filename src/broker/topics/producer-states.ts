@@ -62,8 +62,12 @@ export class ProducerStates {
     return this.#entries.size
   }
 
-  /** Whether the next batch of a producer (id 0 or more) is new, known already, or out of line. Changes nothing. */
-  check(claim: ProducerClaim): SequenceCheck {
+  /**
+   * Whether the next batch of a producer (id 0 or more) is new, known already, or out of line. Changes nothing. In a log that
+   * `isDamaged`, a batch that is missing among those kept is new: 1. A power cut tears a write of three batches, and the third
+   * is whole. 2. The first is sent again, as it was never acknowledged. 3. Told that it is stored, the producer drops it.
+   */
+  check(claim: ProducerClaim, { isDamaged = false }: { readonly isDamaged?: boolean } = {}): SequenceCheck {
     const entry = this.#entries.get(claim.producerId)
     if (entry === undefined) return APPEND
     if (claim.producerEpoch < entry.epoch) {
@@ -91,6 +95,7 @@ export class ProducerStates {
     // Behind by less than half the circle is the past, anything else is a gap.
     const behind = (expected - claim.baseSequence + SEQUENCE_COUNT) % SEQUENCE_COUNT
     const isPast = behind < SEQUENCE_COUNT / 2 && behind >= claim.recordCount
+    if (isPast && isDamaged && isMissing(entry.batches, claim.baseSequence, lastSequence)) return APPEND
     return refused(
       isPast ? KAFKA_ERROR.DUPLICATE_SEQUENCE_NUMBER : KAFKA_ERROR.OUT_OF_ORDER_SEQUENCE_NUMBER,
       `producer ${claim.producerId} must go on at sequence ${expected}, it sent ${claim.baseSequence}`,
@@ -115,13 +120,14 @@ export class ProducerStates {
       }
     }
     entry.lastSeenMs = appended.nowMs
-    if (entry.batches.length === BATCHES_KEPT) entry.batches.shift()
-    entry.batches.push({
+    // Behind all others, but for one that was missing.
+    entry.batches.splice(countBefore(entry.batches, claim.baseSequence), 0, {
       firstSequence: claim.baseSequence,
       lastSequence: advanceSequence(claim.baseSequence, claim.recordCount - 1),
       baseOffset: appended.baseOffset,
       logAppendTimeMs: appended.logAppendTimeMs,
     })
+    if (entry.batches.length > BATCHES_KEPT) entry.batches.shift()
     this.#entries.set(claim.producerId, entry)
   }
 
@@ -167,6 +173,26 @@ export class ProducerStates {
     const oldest = this.#entries.keys().next().value
     if (oldest !== undefined) this.#entries.delete(oldest)
   }
+}
+
+/** Whether a sequence comes before another: by less than half the circle. */
+function isBefore(sequence: number, other: number): boolean {
+  const ahead = (other - sequence + SEQUENCE_COUNT) % SEQUENCE_COUNT
+  return ahead > 0 && ahead < SEQUENCE_COUNT / 2
+}
+
+/** How many of the batches end before a sequence. */
+function countBefore(batches: readonly ProducerBatch[], sequence: number): number {
+  return batches.findLastIndex(({ lastSequence }) => isBefore(lastSequence, sequence)) + 1
+}
+
+/** Whether none of these sequences is in the batches kept, although later ones are. */
+function isMissing(batches: readonly ProducerBatch[], firstSequence: number, lastSequence: number): boolean {
+  const index = countBefore(batches, firstSequence)
+  const next = batches[index]
+  // With fewer than are kept, nothing came before the first of them.
+  const isWithin = index > 0 || batches.length < BATCHES_KEPT
+  return isWithin && next !== undefined && isBefore(lastSequence, next.firstSequence)
 }
 
 function refused(errorCode: number, message: string): SequenceCheck {

@@ -1,5 +1,6 @@
 /** A partition over power cuts: what it remembers of producers is what its log holds. */
 
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { readBatchHeader } from '../../../src/batch/record-batch.ts'
 import { DEFAULT_BROKER_OPTIONS } from '../../../src/broker/broker-options.ts'
@@ -48,6 +49,30 @@ async function append(
   await settle()
   return appended.baseOffset
 }
+
+describe('a producer whose batches were damaged on disk', () => {
+  it('may send them again, and its others are still known', async () => {
+    const disk = new SimDisk()
+    const first = await openPartition(disk)
+    const sizes: number[] = []
+    for (let sequence = 0; sequence < 4; sequence += 1) {
+      sizes.push(first.log.sizeBytes)
+      await append(first, 1, sequence)
+    }
+    const killed = disk.fork()
+    const path = join(simPath('t', '0'), '00000000000000000000.log')
+    for (const at of sizes.slice(1, 3)) killed.flip(path, at + 65, 0xff)
+
+    const again = await openPartition(killed)
+    const offsets: number[] = []
+    for (const sequence of [1, 2, 3, 4]) offsets.push(await append(again, 1, sequence))
+    const later = await openPartition(killed.fork())
+    for (const sequence of [1, 2, 3, 4, 5]) offsets.push(await append(later, 1, sequence))
+
+    expect(again.log.quarantined).not.toEqual([])
+    expect(offsets).toEqual([4, 5, 3, 6, 4, 5, 3, 6, 7])
+  })
+})
 
 describe('a partition that acknowledges before it syncs', () => {
   it('knows no batch that a power cut took, however often the power fails', async () => {
