@@ -28,13 +28,17 @@ export class VaultLook {
     this.#clock = cluster.clock
   }
 
-  /** Asks the cluster about these partitions and forgets all others. Throws what the cluster answers; what was known stays. */
+  /**
+   * Asks the cluster about these partitions and forgets all others. One that has no leader just now is not asked about, since
+   * waiting for it would hold up all; of that one, and when the cluster's answer is thrown, what was known stays.
+   */
   async refresh(partitions: readonly VaultPartition[]): Promise<void> {
     await this.#refreshRetention(partitions)
+    const led = partitions.filter(({ topic, partition }) => this.#cluster.leaderOf(topic, partition) !== null)
     const ask = (at: 'earliest' | 'latest') =>
       listOffsets(
         this.#cluster,
-        partitions.map(({ topic, partition }) => ({ topic, partition, at })),
+        led.map(({ topic, partition }) => ({ topic, partition, at })),
         { deadlineMs: DEADLINE_MS },
       )
     const [starts, ends] = await Promise.all([ask('earliest'), ask('latest')])

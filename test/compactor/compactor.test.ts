@@ -374,6 +374,17 @@ describe('what fails', () => {
     expect(shorts(await world.books())).toEqual(['open passthrough 500-509'])
   })
 
+  test('a partition without a leader keeps nobody else from being paid', async () => {
+    await world.produce(20)
+    await world.produce(20, 1)
+    await world.owe(debtOf(0, 19), debtOf(0, 19, { partition: 1 }))
+
+    await world.startCompactor({ leaderlessPartition: 0, vaultLookMs: 2_000 })
+
+    await world.untilPaid([1], 25_000)
+    expect(shorts(await world.books())).toEqual(['open passthrough 0-19'])
+  }, 40_000)
+
   test('an output that cannot be written settles nothing', async () => {
     await world.produce(20)
     await world.owe(debtOf(0, 19))

@@ -80,6 +80,8 @@ export interface CompactorChanges
   readonly config?: Partial<Config['compactor']>
   /** What the ledger's topic tells comes so much later. */
   readonly ledgerDelayMs?: number
+  /** The leader of this vault partition is down, as far as the compactor knows. */
+  readonly leaderlessPartition?: number
 }
 
 export interface RunningCompactor {
@@ -152,13 +154,25 @@ const parametersOf = (address: string): KafkaClusterParameters => ({
   options: { backoff: { initialMs: 5, maxMs: 100 } },
 })
 
-/** A cluster whose ledger is read late. */
-class LateLedgerCluster extends KafkaCluster {
+/** A cluster whose ledger is read late, or one of whose vault partitions has no leader. */
+class TroubledCluster extends KafkaCluster {
   readonly #delayMs: number
+  readonly #leaderless: number | null
 
-  constructor(address: string, delayMs: number) {
+  constructor(
+    address: string,
+    {
+      ledgerDelayMs = 0,
+      leaderlessPartition,
+    }: Pick<CompactorChanges, 'ledgerDelayMs' | 'leaderlessPartition'>,
+  ) {
     super(parametersOf(address))
-    this.#delayMs = delayMs
+    this.#delayMs = ledgerDelayMs
+    this.#leaderless = leaderlessPartition ?? null
+  }
+
+  override leaderOf(topic: string, partition: number): number | null {
+    return topic === VAULT && partition === this.#leaderless ? null : super.leaderOf(topic, partition)
   }
 
   override async request<A extends AnyApi>(
@@ -169,7 +183,7 @@ class LateLedgerCluster extends KafkaCluster {
   ): Promise<ResponseOf<A>> {
     const { topics = [] } = value as { topics?: readonly { topic?: string }[] }
     const isLedger = api.name === 'Fetch' && topics.some(({ topic }) => topic === LEDGER_TOPIC)
-    if (isLedger) await systemClock.sleep(this.#delayMs)
+    if (isLedger && this.#delayMs > 0) await systemClock.sleep(this.#delayMs)
     return super.request(api, value, target, options)
   }
 }
@@ -178,10 +192,12 @@ class LateLedgerCluster extends KafkaCluster {
 export async function startCompactor(
   address: string,
   ambientBuffer: SharedArrayBuffer,
-  { config, ledgerDelayMs, ...changes }: CompactorChanges,
+  { config, ledgerDelayMs, leaderlessPartition, ...changes }: CompactorChanges,
 ): Promise<RunningCompactor> {
-  const cluster =
-    ledgerDelayMs === undefined ? connectTo(address) : new LateLedgerCluster(address, ledgerDelayMs)
+  const cluster = new TroubledCluster(address, {
+    ...(ledgerDelayMs === undefined ? {} : { ledgerDelayMs }),
+    ...(leaderlessPartition === undefined ? {} : { leaderlessPartition }),
+  })
   await cluster.connect()
   const metrics = new Registry()
   const compactor = Compactor.start({
