@@ -55,28 +55,29 @@ export class SourceTopics {
   async ensurePassthrough(cluster: KafkaCluster, vaultTopic: string): Promise<void> {
     const stream = this.streamOf(vaultTopic)
     if (stream === null) return
-    await this.#ensure(cluster, vaultTopic, this.passthroughTopicOf(stream))
+    await this.#ensure(cluster, vaultTopic, [this.passthroughTopicOf(stream)])
   }
 
   /** Makes sure of the output topics of a vault topic: as many enriched partitions as it has itself. */
   async ensureOutputs(cluster: KafkaCluster, vaultTopic: string): Promise<void> {
     const stream = this.streamOf(vaultTopic)
     if (stream === null) return
-    await Promise.all([
-      this.#ensure(cluster, vaultTopic, this.enrichedTopicOf(stream)),
-      cluster.ensureTopic(this.deadLetterTopic, { partitionCount: 1, configs: OUTPUT_CONFIGS }),
-    ])
+    await this.#ensure(cluster, vaultTopic, [this.enrichedTopicOf(stream), this.deadLetterTopic])
   }
 
   /** An event goes to the partition of its record, so an output topic follows its vault topic when that one grows. */
-  async #ensure(cluster: KafkaCluster, vaultTopic: string, output: string): Promise<void> {
-    // Asked for anew: what is known may be from before the vault topic grew.
-    const { topics } = await cluster.refreshMetadata([vaultTopic])
-    const partitionCount = topics.get(vaultTopic)?.partitions.length ?? 1
-    await cluster.ensureTopic(output, {
-      partitionCount,
-      partitionCountMin: partitionCount,
-      configs: OUTPUT_CONFIGS,
-    })
+  async #ensure(cluster: KafkaCluster, vaultTopic: string, outputs: readonly string[]): Promise<void> {
+    // Asked for anew: what is known may be from before the vault topic grew, or an output was deleted.
+    const { topics } = await cluster.refreshMetadata([vaultTopic, ...outputs])
+    const countOf = (topic: string) => topics.get(topic)?.partitions.length ?? 0
+    await Promise.all(
+      outputs.map(async (output) => {
+        const partitionCount = output === this.deadLetterTopic ? 1 : Math.max(1, countOf(vaultTopic))
+        // Enough: a partition of it that has no leader just now is waited for by what goes there, and by nobody else.
+        if (countOf(output) >= partitionCount) return
+        const counts = { partitionCount, partitionCountMin: partitionCount }
+        await cluster.ensureTopic(output, { ...counts, configs: OUTPUT_CONFIGS })
+      }),
+    )
   }
 }
