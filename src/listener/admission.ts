@@ -37,6 +37,10 @@ interface Waiter {
   readonly grant: () => void
 }
 
+interface Reservation extends Waiter {
+  readonly granted: Promise<void>
+}
+
 export interface AdmissionOptions {
   /** Should hold twice the largest body; see the bounds above. */
   readonly bytesMax: number
@@ -48,8 +52,9 @@ export class Admission implements ListenerAdmission {
   readonly bytesMax: number
   readonly #smallBytesMax: number
   #bytesHeld = 0
-  /** Reservations waiting, oldest first. */
-  readonly #queue = new Fifo<Waiter>()
+  /** Reservations that were not granted at once, oldest first; those that are not in `#waiting` any more were withdrawn. */
+  readonly #queue = new Fifo<Reservation>()
+  readonly #waiting = new Set<Promise<void>>()
   readonly #ordinary: Lane
   readonly #large: Lane
   #leaseCount = 0
@@ -74,7 +79,7 @@ export class Admission implements ListenerAdmission {
 
   /** How many reservations and growths wait. */
   get waitingCount(): number {
-    return this.#queue.length + this.#ordinary.growing.length + this.#large.growing.length
+    return this.#waiting.size + this.#ordinary.growing.length + this.#large.growing.length
   }
 
   /** True at once when there is room and nobody is to be served before; otherwise a promise that resolves when granted. */
@@ -82,14 +87,21 @@ export class Admission implements ListenerAdmission {
     assertBytes(bytes)
     if (
       bytes <= this.#smallBytesMax ||
-      (this.#queue.length === 0 && !this.#growerIsNext() && this.#fits(bytes))
+      (this.#waiting.size === 0 && !this.#growerIsNext() && this.#fits(bytes))
     ) {
       this.#bytesHeld += bytes
       return true
     }
-    return new Promise((grant) => {
-      this.#queue.push({ bytes, grant })
-    })
+    const { promise: granted, resolve: grant } = Promise.withResolvers<void>()
+    this.#queue.push({ bytes, grant, granted })
+    this.#waiting.add(granted)
+    return granted
+  }
+
+  /** What `reserve` promised is not wanted any more: it waits no longer, or is given back when it was granted meanwhile. */
+  withdraw(granted: Promise<void>, bytes: number): void {
+    if (this.#waiting.delete(granted)) this.#serve()
+    else this.release(bytes)
   }
 
   /** Gives back bytes that were granted by `reserve` or settled. */
@@ -140,11 +152,14 @@ export class Admission implements ListenerAdmission {
     this.#serveLane(this.#ordinary)
     this.#serveLane(this.#large)
     if (this.#growerIsNext()) return
-    for (let waiter = this.#queue.peek(); waiter !== undefined; waiter = this.#queue.peek()) {
-      if (!this.#fits(waiter.bytes)) return
+    for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
+      const isWanted = this.#waiting.has(next.granted)
+      if (isWanted && !this.#fits(next.bytes)) return
       this.#queue.shift()
-      this.#bytesHeld += waiter.bytes
-      waiter.grant()
+      if (!isWanted) continue
+      this.#waiting.delete(next.granted)
+      this.#bytesHeld += next.bytes
+      next.grant()
     }
   }
 

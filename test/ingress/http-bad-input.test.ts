@@ -422,6 +422,7 @@ describe('with the default limits', () => {
       await eventually('the others wait', () => full.admission.waitingCount === 5)
       await Promise.all(leaving)
       await eventually('they are over', () => full.ingress.status().requestsInFlight === 1)
+      expect(full.admission.waitingCount).toBe(0)
       resolve()
       expect((await stored).status).toBe(200)
       await expectUnharmed(full)

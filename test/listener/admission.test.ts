@@ -16,6 +16,29 @@ async function settled(promise: Promise<unknown> | true): Promise<boolean> {
 }
 
 describe('reservations', () => {
+  test('that are withdrawn wait no more and are not granted; those behind them are', async () => {
+    const admission = new Admission({ bytesMax: 100 })
+    admission.reserve(80)
+    const first = admission.reserve(50) as Promise<void>
+    const second = admission.reserve(20)
+    expect(admission.waitingCount).toBe(2)
+    admission.withdraw(first, 50)
+    expect(await settled(first)).toBe(false)
+    expect(await settled(second)).toBe(true)
+    expect(admission.waitingCount).toBe(0)
+    expect(admission.bytesHeld).toBe(100)
+  })
+
+  test('that are withdrawn after they were granted are given back', async () => {
+    const admission = new Admission({ bytesMax: 100 })
+    admission.reserve(80)
+    const granted = admission.reserve(50) as Promise<void>
+    admission.release(80)
+    await granted
+    admission.withdraw(granted, 50)
+    expect(admission.bytesHeld).toBe(0)
+  })
+
   test('are granted at once while the budget lasts, then in order of asking', async () => {
     const admission = new Admission({ bytesMax: 100 })
     expect(admission.reserve(60)).toBe(true)

@@ -93,8 +93,7 @@ async function reserved(budget: Admission, bytes: number, gone: AbortSignal): Pr
   try {
     await unlessGone(granted, gone)
   } catch (error) {
-    // Its turn in the queue cannot be taken back, only what it gives then.
-    granted.then(() => budget.release(bytes))
+    budget.withdraw(granted, bytes)
     throw error
   }
 }
