@@ -96,6 +96,10 @@ export class IngressMetrics {
     const records = this.#records.labels(listener)
     const bytes = this.#bytes.labels(listener)
     const ackSeconds = this.#ackSeconds.labels(listener)
+    // A series that begins at its first increase hides that increase from every rate.
+    records.inc(0)
+    bytes.inc(0)
+    this.#ackSeconds.zero({ listener })
     return {
       requestAnswered: (operation, outcome) => this.#requests.inc({ listener, operation, outcome }),
       recordsStored(recordCount, byteCount) {

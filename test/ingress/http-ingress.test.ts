@@ -334,6 +334,14 @@ describe('pressure', () => {
 })
 
 describe('metrics', () => {
+  test('are there, at zero, before anything came, so that the first increase is seen as one', async () => {
+    const { registry } = await startHttp()
+    const page = await registry.metrics()
+    expect(page).toContain('gophership_ingress_records_total{listener="http"} 0')
+    expect(page).toContain('gophership_ingress_bytes_total{listener="http"} 0')
+    expect(page).toContain('gophership_ingress_ack_seconds_count{listener="http"} 0')
+  })
+
   test('count requests, records, bytes and latency of this listener', async () => {
     const { url, registry } = await startHttp()
     await post(url('web'), 'a\nb')
