@@ -15,7 +15,6 @@
 import type { Registry } from 'prom-client'
 import { batchBytesAt, recordCountAt } from '../batch/record-batch.ts'
 import type { Offset } from '../core/brands.ts'
-import { asOffset } from '../core/brands.ts'
 import type { Clock, Timer } from '../core/clock.ts'
 import { isFailure } from '../core/errors.ts'
 import { DERIVED_BATCH_BYTES_MAX } from '../core/limits.ts'
@@ -29,6 +28,7 @@ import type { KafkaCluster } from '../kafka/cluster.ts'
 import type { FetchedPartition } from '../kafka/fetch-partition.ts'
 import { Fetcher } from '../kafka/fetcher.ts'
 import { GroupMember } from '../kafka/group-member.ts'
+import type { CommittedOffset } from '../kafka/group-offsets.ts'
 import { IdempotentProducer } from '../kafka/idempotent-producer.ts'
 import { kafkaErrorCodeOf } from '../kafka/kafka-errors.ts'
 import { listOffsets } from '../kafka/offsets.ts'
@@ -123,6 +123,8 @@ const BUSY_COMMITTING_MS_MAX = 3
 const TOPICS_POLL_MS = 1_000
 /** How soon a member notices that others came or went. */
 const HEARTBEAT_INTERVAL_MS = 2_000
+/** How soon a partition that had no leader is begun with. */
+const LEADER_LOOK_MS = 500
 /** A fetch waits so long at the broker when nothing comes; what comes is answered at once. */
 const FETCH_WAIT_MS = 5_000
 const POLL_MS_MAX = 30_000
@@ -157,6 +159,8 @@ export class Processor {
   #turn: Promise<void> = Promise.resolve()
   /** Partitions were lost: what was made of them may not be committed. */
   #mustAbandon = false
+  /** Another one for each assignment; null while there is none. */
+  #assignment: symbol | null = null
   #isCommitting = false
   #isFailed = false
   #tier: Tier = 'full'
@@ -514,20 +518,60 @@ export class Processor {
     await this.#commitNow()
     const { cluster } = this.#options
     const committed = await this.#group.committed(partitions)
-    const fresh = committed.filter(({ offset }) => offset < 0)
-    const earliest = await listOffsets(
-      cluster,
-      fresh.map(({ topic, partition }) => ({ topic, partition, at: 'earliest' as const })),
-    )
-    const starts = [...committed.filter(({ offset }) => offset >= 0), ...earliest]
+    const begun = committed.filter(({ offset }) => offset >= 0)
+    const unbegun = committed.filter(({ offset }) => offset < 0)
+    const vaultTopics = [...new Set(partitions.map(({ topic }) => topic))]
+    // Those of a new topic may have their leaders by now.
+    if (!unbegun.every((one) => this.#hasLeader(one))) await cluster.refreshMetadata(vaultTopics)
+    const fresh = Map.groupBy(unbegun, (one) => this.#hasLeader(one))
+    const earliest = await this.#earliestOf(fresh.get(true) ?? [])
     this.#outputs.reset()
-    const vaultTopics = new Set(starts.map(({ topic }) => topic))
-    await Promise.all([...vaultTopics].map((topic) => this.#outputs.ensure(topic)))
+    await Promise.all(vaultTopics.map((topic) => this.#outputs.ensure(topic)))
     if (this.#stopping.signal.aborted) return
-    for (const { topic, partition, offset } of starts) this.#open(topic, partition, asOffset(offset))
     const before = this.#fetcher
     this.#fetcher = this.#openFetcher()
     void before.stop()
+    this.#openAll([...begun, ...earliest])
+    const assignment = Symbol('assignment')
+    this.#assignment = assignment
+    void this.#openLater(fresh.get(false) ?? [], assignment)
+  }
+
+  /**
+   * Nobody can say where a partition begins that has no leader, and the others need not wait for it: it is opened, in a turn
+   * like any, when it has one. Never rejects.
+   */
+  async #openLater(leaderless: readonly TopicPartition[], assignment: symbol): Promise<void> {
+    const { clock, cluster, diagnostics } = this.#options
+    for (let waiting = leaderless; waiting.length > 0; ) {
+      await clock.sleep(LEADER_LOOK_MS, this.#stopping.signal).catch(() => {})
+      if (this.#stopping.signal.aborted || this.#assignment !== assignment) return
+      try {
+        await cluster.refreshMetadata([...new Set(waiting.map(({ topic }) => topic))])
+        const led = waiting.filter((one) => this.#hasLeader(one))
+        const starts = await this.#earliestOf(led)
+        this.#turn = this.#turn.then(() => {
+          if (this.#assignment === assignment) this.#openAll(starts)
+        })
+        await this.#turn
+        waiting = waiting.filter((one) => !led.includes(one))
+      } catch (error) {
+        diagnostics.debug({ error }, 'partitions without a leader could not be looked at')
+      }
+    }
+  }
+
+  #hasLeader({ topic, partition }: TopicPartition): boolean {
+    return this.#options.cluster.leaderOf(topic, partition) !== null
+  }
+
+  #earliestOf(partitions: readonly TopicPartition[]) {
+    const queries = partitions.map(({ topic, partition }) => ({ topic, partition, at: 'earliest' as const }))
+    return listOffsets(this.#options.cluster, queries)
+  }
+
+  #openAll(starts: readonly Pick<CommittedOffset, 'topic' | 'partition' | 'offset'>[]): void {
+    for (const { topic, partition, offset } of starts) this.#open(topic, partition, offset)
     this.#fetcher.assign(starts.map(({ topic, partition, offset }) => ({ topic, partition, offset })))
   }
 
@@ -614,6 +658,7 @@ export class Processor {
       .map((partition) => this.#assigned.get(keyOf(partition)))
       .filter((assigned) => assigned !== undefined)
     for (const assigned of leaving) assigned.isLeaving = true
+    this.#assignment = null
     this.#fetcher.unassign(leaving)
     return leaving
   }

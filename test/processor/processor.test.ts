@@ -90,6 +90,22 @@ describe.each(['exactly-once', 'at-least-once'] as const)('Processor, %s', (chos
     expect((await world.bodies()).toSorted()).toEqual(numbered(70).toSorted())
   })
 
+  it('begins with the others when a partition has no leader, and with that one as soon as it has', async () => {
+    await world.cluster.ensureTopic(VAULT, { partitionCount: 2 })
+    await world.produce(VAULT, numbered(10))
+    await world.produce(VAULT, numbered(10, 10), 1)
+    await deleteRecordsBefore(VAULT, 1, 4)
+
+    const { processor, setLeaderless } = await world.startProcessor({}, { leaderless: 1 })
+    await eventually('the one with a leader is committed', async () => (await world.committed(0)) === 10)
+    expect(await world.committed(1)).toBe(-1)
+    setLeaderless(null)
+
+    await eventually('the other is committed', async () => (await world.committed(1)) === 10)
+    expect(processor.status().partitions).toHaveLength(2)
+    await eventually('every event can be read', async () => (await world.bodies()).length === 16)
+  })
+
   it('does nothing twice when it gives a partition up in the middle of a chunk', async () => {
     await world.cluster.ensureTopic(VAULT, { partitionCount: 2 })
     await world.cluster.ensureTopic(ENRICHED, { partitionCount: 2 })

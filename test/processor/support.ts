@@ -46,6 +46,13 @@ class GatedCluster extends KafkaCluster {
   /** Set, nothing can be produced: the leaders of its partitions are not reached, unlike the coordinators. */
   isProducingCut = false
 
+  /** A vault partition whose leader is down, as far as the processor knows. */
+  leaderless: number | null = null
+
+  override leaderOf(topic: string, partition: number): number | null {
+    return topic === VAULT && partition === this.leaderless ? null : super.leaderOf(topic, partition)
+  }
+
   override connectionTo(nodeId: number, lane?: string): Promise<BrokerConnection> {
     if (this.isProducingCut && lane?.startsWith('produce'))
       return Promise.reject(new KafkaDisconnectedError('the leader is down', { nodeId }))
@@ -68,6 +75,8 @@ export interface StartedProcessor {
   hold(api: AnyApi): Gate
   /** Whether the leaders of the partitions that it writes to are down. */
   cutProducing(isCut: boolean): void
+  /** Which partition of the vault has no leader. */
+  setLeaderless(partition: number | null): void
 }
 
 export interface Event {
@@ -121,8 +130,12 @@ export class ProcessorWorld {
     })
   }
 
-  async startProcessor(options: Partial<ProcessorOptions> = {}): Promise<StartedProcessor> {
+  async startProcessor(
+    options: Partial<ProcessorOptions> = {},
+    { leaderless = null }: { readonly leaderless?: number | null } = {},
+  ): Promise<StartedProcessor> {
     const own = this.#connect()
+    own.leaderless = leaderless
     await own.connect()
     const { groupInstanceId, ...others } = options
     const processor = Processor.start({
@@ -155,7 +168,10 @@ export class ProcessorWorld {
     const cutProducing = (isCut: boolean) => {
       own.isProducingCut = isCut
     }
-    return { processor, hold, cutProducing }
+    const setLeaderless = (partition: number | null) => {
+      own.leaderless = partition
+    }
+    return { processor, hold, cutProducing, setLeaderless }
   }
 
   async produce(topic: string, lines: readonly string[], partition = 0): Promise<void> {
