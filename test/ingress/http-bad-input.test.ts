@@ -3,6 +3,7 @@
 import { connect } from 'node:net'
 import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { DEFAULT_HTTP_LIMITS } from '../../src/ingress/http/http-limits.ts'
 import type { DiagnosticFields, Diagnostics } from '../../src/telemetry/diagnostics.ts'
 import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { eventually } from '../support/eventually.ts'
@@ -478,6 +479,22 @@ describe('with the default limits', () => {
       expect(await answersOf([`${request}\u0001`, request], 'malformed_request')).toEqual([200, 400])
       expect(http.vault.values()).toEqual(['x'])
     })
+  })
+
+  test('tiny requests pipelined on every connection there may be hold a bounded part of the memory', async () => {
+    // Some 16 KiB each, which no budget counts: 64 on each connection came to a gigabyte.
+    const { connectionsMax, pipelinedRequestsMax } = DEFAULT_HTTP_LIMITS
+    expect(connectionsMax * pipelinedRequestsMax * 16 * 1024).toBeLessThanOrEqual(256 * 1024 * 1024)
+    http.vault.onAppend = () => new Promise((resolve) => setTimeout(resolve, 300))
+    const one = `${head(POST, [LINES, 'Content-Length: 1'])}x`
+    const { head: first, body } = await rawExchange(http.port, [one.repeat(pipelinedRequestsMax + 4)], {
+      untilClosed: true,
+    })
+    const answers = `${first}${body}`.match(/HTTP\/1\.1 \d+/g)
+    expect(answers?.slice(0, pipelinedRequestsMax + 1)).toEqual([
+      ...Array(pipelinedRequestsMax).fill('HTTP/1.1 200'),
+      'HTTP/1.1 429',
+    ])
   })
 
   test('many requests pipelined without reading an answer are cut off', async () => {

@@ -276,7 +276,8 @@ describe('pressure', () => {
           compressed.toString('latin1'),
       ],
     ])('%s', async (_, admissionBytesMax, one) => {
-      const { vault, admission, port } = await startHttp({ admissionBytesMax })
+      const limits = { connectionsMax: 3, pipelinedRequestsMax: 64 }
+      const { vault, admission, port } = await startHttp({ admissionBytesMax, limits })
       const { promise, resolve } = Promise.withResolvers<void>()
       vault.onAppend = () => promise
       // As many as may be pipelined, on each of three connections.

@@ -70,7 +70,7 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   idleMsMax: 180_000,
   requestsPerConnectionMax: 100_000,
   connectionsMax: 1024,
-  pipelinedRequestsMax: 64,
+  pipelinedRequestsMax: 16,
   headerBytesMax: 16 * 1024,
   headerCountMax: 100,
   contentTypeCharsMax: 256,
@@ -85,12 +85,20 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
 /** What a record of `recordBytesMax` may add to itself: key, content type, the other header, lengths, batch header. */
 const RECORD_OVERHEAD_BYTES = 1024
 
+/** What Node and the framework hold for a request that waits for its answer, measured: far more than a small request has bytes. */
+const OPEN_REQUEST_BYTES = 16 * 1024
+const OPEN_REQUESTS_BYTES_MAX = 4 * ADMISSION_BYTES_MAX
+
 /** Refuses limits that contradict each other, before anything listens with them. */
 export function assertHttpLimits(limits: HttpLimits): void {
   assert(
     limits.recordBytesMax + limits.keyBytesMax + limits.contentTypeCharsMax * 3 + RECORD_OVERHEAD_BYTES <=
       limits.batchBytesMax,
     'the largest record, with its key and headers, must fit a batch',
+  )
+  assert(
+    limits.connectionsMax * limits.pipelinedRequestsMax * OPEN_REQUEST_BYTES <= OPEN_REQUESTS_BYTES_MAX,
+    'tiny requests, pipelined on every connection, must not fill the memory',
   )
   assert(limits.batchBytesMax <= limits.encodedBytesMax, 'one batch must fit the budget of encoded bytes')
   assert(limits.appendMsMax < limits.idleMsMax, 'a held answer must not look like an idle connection')
