@@ -68,7 +68,7 @@ export const configSchema = z.strictObject({
     }),
   drainMs: quantity(
     'ms',
-    [0, 15_000],
+    [0, 12_000],
     10_000,
     'After SIGTERM, how long requests under way may take to finish before they are cut.',
   ),

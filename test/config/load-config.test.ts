@@ -188,6 +188,12 @@ test.each(['{stream}', 'vault', 'raw-vault', '{stream}.raw', 'enriched-raw.{stre
   },
 )
 
+test('a drain leaves the other parts their time of the half minute that a stop may take', () => {
+  // Compactor 3 s, processors 6 s, broker 7 s, one after the other; what takes longer than 29 s is cut.
+  expect(problemsOf({ flags: new Map([['drainMs', '13s']]) })[0]).toMatchObject({ path: 'drainMs' })
+  loadConfig({ flags: new Map([['drainMs', '12s']]) })
+})
+
 test('roles that need a Kafka are refused without one', () => {
   const roles = ['roles', 'ingress,processor'] as const
 
