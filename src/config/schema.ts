@@ -13,6 +13,10 @@ import { idleWindowProblem } from './idle-windows.ts'
 /** What an option's number counts. */
 export type Unit = 'bytes' | 'ms' | 'count' | 'port' | 'records' | 'seconds' | 'percent'
 
+/** A name, an IPv4 address or a bracketed IPv6 one, and a port from 1 to 65535. */
+const HOST_AND_PORT =
+  /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])$/
+
 const MIB = 1024 * 1024
 const DAY_MS = 24 * 60 * 60 * 1000
 
@@ -74,7 +78,7 @@ export const configSchema = z.strictObject({
   ),
   kafka: group({
     bootstrapServers: z
-      .array(z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/, 'expected host:port'))
+      .array(z.string().regex(HOST_AND_PORT, 'expected host:port, with a port from 1 to 65535'))
       .default([])
       .meta({
         description:

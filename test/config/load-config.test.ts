@@ -194,6 +194,15 @@ test('a drain leaves the other parts their time of the half minute that a stop m
   loadConfig({ flags: new Map([['drainMs', '12s']]) })
 })
 
+test.each(['k1', 'k1:', 'k1:0', 'k1:65536', 'k1:99999', ':9092', 'k 1:9092'])(
+  '%j is no Kafka server, and a check says so before a start does',
+  (server) => {
+    const [problem] = problemsOf({ flags: new Map([['kafka.bootstrapServers', `k0:9092,${server}`]]) })
+    expect(problem).toMatchObject({ path: 'kafka.bootstrapServers.1' })
+    expect(problem?.message).toContain('expected host:port')
+  },
+)
+
 test('roles that need a Kafka are refused without one', () => {
   const roles = ['roles', 'ingress,processor'] as const
 
