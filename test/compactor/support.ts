@@ -17,7 +17,7 @@ import { TopicReader } from '../../src/kafka/topic-reader.ts'
 import { TransactionalProducer } from '../../src/kafka/transactional-producer.ts'
 import type { DebtEntry } from '../../src/ledger/debt-entry.ts'
 import type { DebtBooks } from '../../src/ledger/debt-ranges.ts'
-import { encodeDebtKey, encodeDebtValue } from '../../src/ledger/debt-record.ts'
+import { decodeDebtKey, encodeDebtKey, encodeDebtValue } from '../../src/ledger/debt-record.ts'
 import {
   encodeLedgerBatches,
   ensureLedgerTopic,
@@ -64,6 +64,8 @@ export interface World {
   /** Books ranges as owed, as a processor does. */
   owe(...entries: readonly DebtEntry[]): Promise<void>
   books(partition?: number): Promise<DebtBooks>
+  /** The vault partition of each record that the ledger has of what was repaid, in the order in which they were written. */
+  repaid(): Promise<number[]>
   /** Every committed event by `partition:offset`, dead letters as `dead partition:offset`: how often it is there. */
   outputs(): Promise<Map<string, number>>
   /** Starts a compactor; `stop` of it, or of the world, ends it. */
@@ -112,6 +114,7 @@ export async function openWorld({
     produceBytes: (bytes) => produceBatches(cluster, 0, [[bytes]]),
     owe: (...entries) => owe(cluster, entries),
     books: (partition = 0) => books(cluster, partition),
+    repaid: () => repaid(cluster),
     outputs: () => outputs(cluster),
     async startCompactor(changes = {}) {
       const started = await startCompactor(broker.address, ambientBuffer, changes)
@@ -308,6 +311,15 @@ async function books(cluster: KafkaCluster, partition: number): Promise<DebtBook
   await reader.catchUp()
   await reader.stop()
   return reader.fold.booksOf({ topology: TOPOLOGY, topic: VAULT, partition: asPartitionId(partition) })
+}
+
+async function repaid(cluster: KafkaCluster): Promise<number[]> {
+  const partitions: number[] = []
+  await readAll(cluster, LEDGER_TOPIC, ({ key }) => {
+    const { account, partition } = decodeDebtKey(key as Buffer)
+    if (account === 'repaid') partitions.push(partition)
+  })
+  return partitions
 }
 
 async function outputs(cluster: KafkaCluster): Promise<Map<string, number>> {
