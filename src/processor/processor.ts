@@ -125,12 +125,17 @@ const TOPICS_POLL_MS = 1_000
 const HEARTBEAT_INTERVAL_MS = 2_000
 /** How soon a partition that had no leader is begun with. */
 const LEADER_LOOK_MS = 500
+/** Output topics that the cluster refuses are asked for again so often. */
+const OUTPUT_RETRY_MS = 5_000
 /** A fetch waits so long at the broker when nothing comes; what comes is answered at once. */
 const FETCH_WAIT_MS = 5_000
 const POLL_MS_MAX = 30_000
 const RETRY_BACKOFF_MS = { first: 200, max: 10_000 } as const
 
 type TopicPartition = { readonly topic: string; readonly partition: number }
+
+/** Where work on a partition begins. */
+type Start = Pick<CommittedOffset, 'topic' | 'partition' | 'offset'>
 
 export class Processor {
   readonly #options: ProcessorOptions
@@ -518,59 +523,89 @@ export class Processor {
     await this.#commitNow()
     const { cluster } = this.#options
     const committed = await this.#group.committed(partitions)
-    const begun = committed.filter(({ offset }) => offset >= 0)
-    const unbegun = committed.filter(({ offset }) => offset < 0)
-    const vaultTopics = [...new Set(partitions.map(({ topic }) => topic))]
     // Those of a new topic may have their leaders by now.
-    if (!unbegun.every((one) => this.#hasLeader(one))) await cluster.refreshMetadata(vaultTopics)
-    const fresh = Map.groupBy(unbegun, (one) => this.#hasLeader(one))
-    const earliest = await this.#earliestOf(fresh.get(true) ?? [])
+    if (!committed.every((one) => this.#canBegin(one))) await cluster.refreshMetadata(topicsOf(committed))
     this.#outputs.reset()
-    await Promise.all(vaultTopics.map((topic) => this.#outputs.ensure(topic)))
+    const refused = await this.#ensureOutputs(topicsOf(committed))
+    const able = Map.groupBy(committed, (one) => {
+      if (refused.has(one.topic)) return 'without outputs'
+      return this.#canBegin(one) ? 'now' : 'without a leader'
+    })
+    const starts = await this.#startsOf(able.get('now') ?? [])
     if (this.#stopping.signal.aborted) return
     const before = this.#fetcher
     this.#fetcher = this.#openFetcher()
     void before.stop()
-    this.#openAll([...begun, ...earliest])
+    this.#openAll(starts)
     const assignment = Symbol('assignment')
     this.#assignment = assignment
-    void this.#openLater(fresh.get(false) ?? [], assignment)
+    void this.#openLater(able.get('without a leader') ?? [], { assignment, pauseMs: LEADER_LOOK_MS })
+    void this.#openLater(able.get('without outputs') ?? [], { assignment, pauseMs: OUTPUT_RETRY_MS })
   }
 
   /**
-   * Nobody can say where a partition begins that has no leader, and the others need not wait for it: it is opened, in a turn
-   * like any, when it has one. Never rejects.
+   * Nobody can say where a partition begins that has no leader, nor where its output goes when the cluster refuses the topic for
+   * it, and the others need not wait for it: it is opened, in a turn like any, when it has both. Never rejects.
    */
-  async #openLater(leaderless: readonly TopicPartition[], assignment: symbol): Promise<void> {
+  async #openLater(
+    unable: readonly CommittedOffset[],
+    { assignment, pauseMs }: { readonly assignment: symbol; readonly pauseMs: number },
+  ): Promise<void> {
     const { clock, cluster, diagnostics } = this.#options
-    for (let waiting = leaderless; waiting.length > 0; ) {
-      await clock.sleep(LEADER_LOOK_MS, this.#stopping.signal).catch(() => {})
+    for (let waiting = unable; waiting.length > 0; ) {
+      await clock.sleep(pauseMs, this.#stopping.signal).catch(() => {})
       if (this.#stopping.signal.aborted || this.#assignment !== assignment) return
       try {
-        await cluster.refreshMetadata([...new Set(waiting.map(({ topic }) => topic))])
-        const led = waiting.filter((one) => this.#hasLeader(one))
-        const starts = await this.#earliestOf(led)
+        await cluster.refreshMetadata(topicsOf(waiting))
+        const refused = await this.#ensureOutputs(topicsOf(waiting))
+        const able = waiting.filter((one) => !refused.has(one.topic) && this.#canBegin(one))
+        const starts = await this.#startsOf(able)
         this.#turn = this.#turn.then(() => {
           if (this.#assignment === assignment) this.#openAll(starts)
         })
         await this.#turn
-        waiting = waiting.filter((one) => !led.includes(one))
+        waiting = waiting.filter((one) => !able.includes(one))
       } catch (error) {
-        diagnostics.debug({ error }, 'partitions without a leader could not be looked at')
+        diagnostics.debug({ error }, 'partitions that cannot be begun with could not be looked at')
       }
     }
   }
 
-  #hasLeader({ topic, partition }: TopicPartition): boolean {
-    return this.#options.cluster.leaderOf(topic, partition) !== null
+  /** Makes sure of the topics that output goes to; gives the vault topics for which the cluster refuses one. */
+  async #ensureOutputs(vaultTopics: readonly string[]): Promise<ReadonlySet<string>> {
+    const refused = new Set<string>()
+    const ensure = async (topic: string) => {
+      try {
+        await this.#outputs.ensure(topic)
+      } catch (error) {
+        if (!isFailure(error, 'GS_KAFKA_RESPONSE')) throw error
+        refused.add(topic)
+        this.#options.diagnostics.warn(
+          { error, topic },
+          'the cluster refuses an output topic; what it is for waits in the vault, and the topic is asked for again',
+        )
+      }
+    }
+    await Promise.all(vaultTopics.map(ensure))
+    return refused
   }
 
-  #earliestOf(partitions: readonly TopicPartition[]) {
-    const queries = partitions.map(({ topic, partition }) => ({ topic, partition, at: 'earliest' as const }))
-    return listOffsets(this.#options.cluster, queries)
+  /** Whether it is known where the partition begins, or can be asked. */
+  #canBegin({ topic, partition, offset }: CommittedOffset): boolean {
+    return offset >= 0 || this.#options.cluster.leaderOf(topic, partition) !== null
   }
 
-  #openAll(starts: readonly Pick<CommittedOffset, 'topic' | 'partition' | 'offset'>[]): void {
+  /** Where work begins: behind what the group has committed, or at the front. */
+  async #startsOf(committed: readonly CommittedOffset[]): Promise<Start[]> {
+    const fresh = committed.filter(({ offset }) => offset < 0)
+    const earliest = await listOffsets(
+      this.#options.cluster,
+      fresh.map(({ topic, partition }) => ({ topic, partition, at: 'earliest' as const })),
+    )
+    return [...committed.filter(({ offset }) => offset >= 0), ...earliest]
+  }
+
+  #openAll(starts: readonly Start[]): void {
     for (const { topic, partition, offset } of starts) this.#open(topic, partition, offset)
     this.#fetcher.assign(starts.map(({ topic, partition, offset }) => ({ topic, partition, offset })))
   }
@@ -678,3 +713,5 @@ function originFacts(origin: OutputOrigin | null): Partial<TopicPartition> {
 }
 
 const keyOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`
+
+const topicsOf = (partitions: readonly TopicPartition[]) => [...new Set(partitions.map(({ topic }) => topic))]

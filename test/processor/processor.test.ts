@@ -106,6 +106,23 @@ describe.each(['exactly-once', 'at-least-once'] as const)('Processor, %s', (chos
     await eventually('every event can be read', async () => (await world.bodies()).length === 16)
   })
 
+  it('begins with the others when an output topic is refused, and with what it is for as soon as it is there', async () => {
+    const other = 'raw-vault.other'
+    await world.cluster.ensureTopic(VAULT, { partitionCount: 1 })
+    await world.cluster.ensureTopic(other, { partitionCount: 1 })
+    await world.produce(VAULT, numbered(10))
+    await world.produce(other, numbered(10))
+
+    const { setRefused } = await world.startProcessor({}, { refused: 'enriched.other' })
+    await eventually('the others are committed', async () => (await world.committed(0)) === 10)
+    expect(await world.committed(0, other)).toBe(-1)
+    setRefused(null)
+
+    await eventually('it is committed', async () => (await world.committed(0, other)) === 10, {
+      withinMs: 15_000,
+    })
+  })
+
   it('does nothing twice when it gives a partition up in the middle of a chunk', async () => {
     await world.cluster.ensureTopic(VAULT, { partitionCount: 2 })
     await world.cluster.ensureTopic(ENRICHED, { partitionCount: 2 })

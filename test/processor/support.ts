@@ -12,7 +12,7 @@ import type { BrokerConnection } from '../../src/kafka/broker-connection.ts'
 import { KafkaCluster } from '../../src/kafka/cluster.ts'
 import { Fetcher } from '../../src/kafka/fetcher.ts'
 import { fetchCommittedOffsets } from '../../src/kafka/group-offsets.ts'
-import { KafkaDisconnectedError } from '../../src/kafka/kafka-errors.ts'
+import { KafkaDisconnectedError, KafkaResponseError } from '../../src/kafka/kafka-errors.ts'
 import { Producer } from '../../src/kafka/producer.ts'
 import { LedgerReader } from '../../src/ledger/ledger-topic.ts'
 import type { Guarantee } from '../../src/processor/delivery.ts'
@@ -22,10 +22,12 @@ import { silentDiagnostics } from '../../src/telemetry/diagnostics.ts'
 import { compileTopology } from '../../src/topology/compile.ts'
 import { parseTopology } from '../../src/topology/parse-topology.ts'
 import { DEFAULT_STREAM_TOPICS } from '../../src/vault/stream-topics.ts'
+import type { createTopicsApi } from '../../src/wire/19-create-topics.ts'
 import { deleteTopicsApi } from '../../src/wire/20-delete-topics.ts'
 import { createPartitionsApi } from '../../src/wire/37-create-partitions.ts'
 import { incrementalAlterConfigsApi } from '../../src/wire/44-incremental-alter-configs.ts'
 import type { AnyApi, RequestInputOf, ResponseOf } from '../../src/wire/api.ts'
+import { KAFKA_ERROR } from '../../src/wire/error-codes.ts'
 import type { TestBroker } from '../support/broker.ts'
 import { startTestBroker } from '../support/broker.ts'
 import { diskBehind, Gate } from '../support/gate.ts'
@@ -53,6 +55,16 @@ class GatedCluster extends KafkaCluster {
     return topic === VAULT && partition === this.leaderless ? null : super.leaderOf(topic, partition)
   }
 
+  /** A topic that the cluster does not let be created. */
+  refused: string | null = null
+
+  override async createTopics(value: RequestInputOf<typeof createTopicsApi>) {
+    const { refused } = this
+    if (refused === null || !value.topics?.some(({ name }) => name === refused))
+      return super.createTopics(value)
+    throw new KafkaResponseError('CreateTopics', KAFKA_ERROR.POLICY_VIOLATION, { topic: refused })
+  }
+
   override connectionTo(nodeId: number, lane?: string): Promise<BrokerConnection> {
     if (this.isProducingCut && lane?.startsWith('produce'))
       return Promise.reject(new KafkaDisconnectedError('the leader is down', { nodeId }))
@@ -77,6 +89,8 @@ export interface StartedProcessor {
   cutProducing(isCut: boolean): void
   /** Which partition of the vault has no leader. */
   setLeaderless(partition: number | null): void
+  /** Which topic the cluster does not let be created. */
+  setRefused(topic: string | null): void
 }
 
 export interface Event {
@@ -132,10 +146,14 @@ export class ProcessorWorld {
 
   async startProcessor(
     options: Partial<ProcessorOptions> = {},
-    { leaderless = null }: { readonly leaderless?: number | null } = {},
+    {
+      leaderless = null,
+      refused = null,
+    }: { readonly leaderless?: number | null; readonly refused?: string | null } = {},
   ): Promise<StartedProcessor> {
     const own = this.#connect()
     own.leaderless = leaderless
+    own.refused = refused
     await own.connect()
     const { groupInstanceId, ...others } = options
     const processor = Processor.start({
@@ -171,7 +189,10 @@ export class ProcessorWorld {
     const setLeaderless = (partition: number | null) => {
       own.leaderless = partition
     }
-    return { processor, hold, cutProducing, setLeaderless }
+    const setRefused = (topic: string | null) => {
+      own.refused = topic
+    }
+    return { processor, hold, cutProducing, setLeaderless, setRefused }
   }
 
   async produce(topic: string, lines: readonly string[], partition = 0): Promise<void> {
@@ -245,8 +266,8 @@ export class ProcessorWorld {
   }
 
   /** The group's committed offset; -1 before the first. */
-  async committed(partition = 0): Promise<number> {
-    const [found] = await fetchCommittedOffsets(this.cluster, GROUP_ID, [{ topic: VAULT, partition }])
+  async committed(partition = 0, topic = VAULT): Promise<number> {
+    const [found] = await fetchCommittedOffsets(this.cluster, GROUP_ID, [{ topic, partition }])
     return found?.offset ?? Number.NaN
   }
 
