@@ -482,7 +482,10 @@ export class Processor {
   #report(failure: DeliveryFailure): void {
     const { diagnostics } = this.#options
     const facts = { ...originFacts(failure.origin), error: failure.cause }
-    if (isFailure(failure.cause) || failure.origin === null) {
+    if (this.#stopping.signal.aborted) {
+      // Of a transaction that is given up every output fails, and none of them tells more than the first.
+      diagnostics.debug(facts, 'work was not committed before the stop; the successor does it again')
+    } else if (isFailure(failure.cause) || failure.origin === null) {
       diagnostics.warn(facts, 'work was not committed; it is done again from the last commit')
     } else diagnostics.error(facts, 'a bug stopped the work on a partition; it begins again')
   }
