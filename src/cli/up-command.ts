@@ -6,6 +6,7 @@ import { WarmThreads } from '../app/warm-threads.ts'
 import type { App } from '../app.ts'
 import type { Config } from '../config/schema.ts'
 import { isLoopbackHost, isWildcardHost } from '../core/loopback.ts'
+import { collectStartGarbageSoon } from '../core/start-garbage.ts'
 import type { LoggerOptions } from '../telemetry/logger.ts'
 import type { CommandContext } from './command-context.ts'
 import { addConfigOptions, configOf } from './config-options.ts'
@@ -39,6 +40,7 @@ export function upCommand({ terminal, version }: CommandContext): Command {
       const logger = loggerOptions(config, terminal)
       const app = await App.start({ config, version, logger, warmThreads, stopRequested })
       toggle.connect(app)
+      collectStartGarbageSoon()
       const readyMs = Math.round(performance.now() - startedMs)
       if (!stopRequested.aborted) announce(terminal, app, { config, version, readyMs })
       await untilAborted(stopRequested)

@@ -11,6 +11,7 @@ import type { Clock } from './clock.ts'
 import { GopherShipError } from './errors.ts'
 import type { PlainFailure } from './plain-failure.ts'
 import { decodeFailure, encodeFailure } from './plain-failure.ts'
+import { collectStartGarbageSoon } from './start-garbage.ts'
 
 /** Anything that lists its metrics as data; a prom-client `Registry` does. */
 export interface MetricsSource {
@@ -64,7 +65,10 @@ export function serveThread<Options>(definition: ThreadDefinition<Options>): voi
   const begun = Promise.withResolvers<Options>()
   const started = begun.promise.then((options) => definition.start(options))
   started.then(
-    (service) => say({ kind: 'ready', value: service.ready }),
+    (service) => {
+      say({ kind: 'ready', value: service.ready })
+      collectStartGarbageSoon()
+    },
     (error: unknown) => {
       say({ kind: 'failed', failure: encodeFailure(error) })
       port.close()
