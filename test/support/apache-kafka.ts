@@ -234,6 +234,8 @@ class KafkaNode {
       'num.network.threads': '2',
       'num.io.threads': '2',
       'log.cleaner.dedupe.buffer.size': '4194304',
+      // Records of the tests are years old by their times, and half a minute after its start Kafka begins to delete such.
+      'log.retention.ms': '-1',
       ...this.#options.properties,
     }
     return Object.entries(lines)
