@@ -28,10 +28,8 @@ import type { KafkaCluster } from '../kafka/cluster.ts'
 import type { FetchedPartition } from '../kafka/fetch-partition.ts'
 import { Fetcher } from '../kafka/fetcher.ts'
 import { GroupMember } from '../kafka/group-member.ts'
-import type { CommittedOffset } from '../kafka/group-offsets.ts'
 import { IdempotentProducer } from '../kafka/idempotent-producer.ts'
 import { kafkaErrorCodeOf } from '../kafka/kafka-errors.ts'
-import { listOffsets } from '../kafka/offsets.ts'
 import { orAborted } from '../kafka/or-aborted.ts'
 import { TransactionalProducer } from '../kafka/transactional-producer.ts'
 import type { DebtReason } from '../ledger/debt-entry.ts'
@@ -55,6 +53,8 @@ import {
   OUTPUT_BYTES_HELD_MAX,
   type OutputOrigin,
 } from './delivery.ts'
+import type { Start } from './partition-starts.ts'
+import { PartitionStarts } from './partition-starts.ts'
 import type { ProcessorMetrics } from './processor-metrics.ts'
 import { openProcessorMetrics } from './processor-metrics.ts'
 import { TransactionalDelivery } from './transactional-delivery.ts'
@@ -123,10 +123,6 @@ const BUSY_COMMITTING_MS_MAX = 3
 const TOPICS_POLL_MS = 1_000
 /** How soon a member notices that others came or went. */
 const HEARTBEAT_INTERVAL_MS = 2_000
-/** How soon a partition that had no leader is begun with. */
-const LEADER_LOOK_MS = 500
-/** Output topics that the cluster refuses are asked for again so often. */
-const OUTPUT_RETRY_MS = 5_000
 /** A fetch waits so long at the broker when nothing comes; what comes is answered at once. */
 const FETCH_WAIT_MS = 5_000
 const POLL_MS_MAX = 30_000
@@ -134,15 +130,13 @@ const RETRY_BACKOFF_MS = { first: 200, max: 10_000 } as const
 
 type TopicPartition = { readonly topic: string; readonly partition: number }
 
-/** Where work on a partition begins. */
-type Start = Pick<CommittedOffset, 'topic' | 'partition' | 'offset'>
-
 export class Processor {
   readonly #options: ProcessorOptions
   readonly #enricher: Enricher
   readonly #metrics: ProcessorMetrics
   readonly #delivery: Delivery
   readonly #outputs: OutputTopics
+  readonly #starts: PartitionStarts
   readonly #ambient: AmbientReader
   readonly #tiers: AmbientCheck
   readonly #work: WorkLog
@@ -164,8 +158,8 @@ export class Processor {
   #turn: Promise<void> = Promise.resolve()
   /** Partitions were lost: what was made of them may not be committed. */
   #mustAbandon = false
-  /** Another one for each assignment; null while there is none. */
-  #assignment: symbol | null = null
+  /** Aborted when partitions of the present assignment go. */
+  #assignment = new AbortController()
   #isCommitting = false
   #isFailed = false
   #tier: Tier = 'full'
@@ -191,6 +185,7 @@ export class Processor {
     })
     this.#delivery = this.#openDelivery()
     this.#outputs = new OutputTopics(options, { name: LEDGER_TOPIC, ensure: ensureLedgerTopic })
+    this.#starts = new PartitionStarts(options, this.#outputs)
   }
 
   /**
@@ -524,88 +519,28 @@ export class Processor {
   async #begin(partitions: readonly TopicPartition[]): Promise<void> {
     // Nothing is assigned now, so this gives up what is left of an earlier assignment, or does nothing.
     await this.#commitNow()
-    const { cluster } = this.#options
     const committed = await this.#group.committed(partitions)
-    // Those of a new topic may have their leaders by now.
-    if (!committed.every((one) => this.#canBegin(one))) await cluster.refreshMetadata(topicsOf(committed))
-    this.#outputs.reset()
-    const refused = await this.#ensureOutputs(topicsOf(committed))
-    const able = Map.groupBy(committed, (one) => {
-      if (refused.has(one.topic)) return 'without outputs'
-      return this.#canBegin(one) ? 'now' : 'without a leader'
-    })
-    const starts = await this.#startsOf(able.get('now') ?? [])
+    const { starts, unable } = await this.#starts.look(committed)
     if (this.#stopping.signal.aborted) return
     const before = this.#fetcher
     this.#fetcher = this.#openFetcher()
     void before.stop()
     this.#openAll(starts)
-    const assignment = Symbol('assignment')
-    this.#assignment = assignment
-    void this.#openLater(able.get('without a leader') ?? [], { assignment, pauseMs: LEADER_LOOK_MS })
-    void this.#openLater(able.get('without outputs') ?? [], { assignment, pauseMs: OUTPUT_RETRY_MS })
-  }
-
-  /**
-   * Nobody can say where a partition begins that has no leader, nor where its output goes when the cluster refuses the topic for
-   * it, and the others need not wait for it: it is opened, in a turn like any, when it has both. Never rejects.
-   */
-  async #openLater(
-    unable: readonly CommittedOffset[],
-    { assignment, pauseMs }: { readonly assignment: symbol; readonly pauseMs: number },
-  ): Promise<void> {
-    const { clock, cluster, diagnostics } = this.#options
-    for (let waiting = unable; waiting.length > 0; ) {
-      await clock.sleep(pauseMs, this.#stopping.signal).catch(() => {})
-      if (this.#stopping.signal.aborted || this.#assignment !== assignment) return
-      try {
-        await cluster.refreshMetadata(topicsOf(waiting))
-        const refused = await this.#ensureOutputs(topicsOf(waiting))
-        const able = waiting.filter((one) => !refused.has(one.topic) && this.#canBegin(one))
-        const starts = await this.#startsOf(able)
-        this.#turn = this.#turn.then(() => {
-          if (this.#assignment === assignment) this.#openAll(starts)
-        })
-        await this.#turn
-        waiting = waiting.filter((one) => !able.includes(one))
-      } catch (error) {
-        diagnostics.debug({ error }, 'partitions that cannot be begun with could not be looked at')
-      }
+    this.#assignment = new AbortController()
+    const signal = AbortSignal.any([this.#assignment.signal, this.#stopping.signal])
+    for (const waiting of unable) {
+      void this.#starts.follow(waiting, {
+        signal,
+        begin: (later) => {
+          // In a turn like any; the partitions may go while it is waited for.
+          const begun = this.#turn.then(() => {
+            if (!signal.aborted) this.#openAll(later)
+          })
+          this.#turn = begun.catch(() => {})
+          return begun
+        },
+      })
     }
-  }
-
-  /** Makes sure of the topics that output goes to; gives the vault topics for which the cluster refuses one. */
-  async #ensureOutputs(vaultTopics: readonly string[]): Promise<ReadonlySet<string>> {
-    const refused = new Set<string>()
-    const ensure = async (topic: string) => {
-      try {
-        await this.#outputs.ensure(topic)
-      } catch (error) {
-        if (!isFailure(error, 'GS_KAFKA_RESPONSE')) throw error
-        refused.add(topic)
-        this.#options.diagnostics.warn(
-          { error, topic },
-          'the cluster refuses an output topic; what it is for waits in the vault, and the topic is asked for again',
-        )
-      }
-    }
-    await Promise.all(vaultTopics.map(ensure))
-    return refused
-  }
-
-  /** Whether it is known where the partition begins, or can be asked. */
-  #canBegin({ topic, partition, offset }: CommittedOffset): boolean {
-    return offset >= 0 || this.#options.cluster.leaderOf(topic, partition) !== null
-  }
-
-  /** Where work begins: behind what the group has committed, or at the front. */
-  async #startsOf(committed: readonly CommittedOffset[]): Promise<Start[]> {
-    const fresh = committed.filter(({ offset }) => offset < 0)
-    const earliest = await listOffsets(
-      this.#options.cluster,
-      fresh.map(({ topic, partition }) => ({ topic, partition, at: 'earliest' as const })),
-    )
-    return [...committed.filter(({ offset }) => offset >= 0), ...earliest]
   }
 
   #openAll(starts: readonly Start[]): void {
@@ -696,7 +631,7 @@ export class Processor {
       .map((partition) => this.#assigned.get(keyOf(partition)))
       .filter((assigned) => assigned !== undefined)
     for (const assigned of leaving) assigned.isLeaving = true
-    this.#assignment = null
+    this.#assignment.abort()
     this.#fetcher.unassign(leaving)
     return leaving
   }
@@ -716,5 +651,3 @@ function originFacts(origin: OutputOrigin | null): Partial<TopicPartition> {
 }
 
 const keyOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`
-
-const topicsOf = (partitions: readonly TopicPartition[]) => [...new Set(partitions.map(({ topic }) => topic))]
