@@ -5,6 +5,7 @@ import type { ListeningAddress } from '../app/status-document.ts'
 import { WarmThreads } from '../app/warm-threads.ts'
 import type { App } from '../app.ts'
 import type { Config } from '../config/schema.ts'
+import { systemClock } from '../core/clock.ts'
 import { isLoopbackHost, isWildcardHost } from '../core/loopback.ts'
 import { collectStartGarbageSoon } from '../core/start-garbage.ts'
 import type { LoggerOptions } from '../telemetry/logger.ts'
@@ -40,7 +41,7 @@ export function upCommand({ terminal, version }: CommandContext): Command {
       const logger = loggerOptions(config, terminal)
       const app = await App.start({ config, version, logger, warmThreads, stopRequested })
       toggle.connect(app)
-      collectStartGarbageSoon()
+      collectStartGarbageSoon(systemClock)
       const readyMs = Math.round(performance.now() - startedMs)
       if (!stopRequested.aborted) announce(terminal, app, { config, version, readyMs })
       await untilAborted(stopRequested)

@@ -5,14 +5,14 @@
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { systemClock } from './clock.ts'
+import type { Clock } from './clock.ts'
 
 /** By then the start is over, and so is what it was used for. */
 const AFTER_MS = 3_000
 
 /** Collects the garbage of this thread's start, once, soon. It takes some 50 ms, in which the thread does nothing else. */
-export function collectStartGarbageSoon(): void {
-  systemClock.after(AFTER_MS, () => {
+export function collectStartGarbageSoon(clock: Clock): void {
+  clock.after(AFTER_MS, () => {
     // The function is there only for contexts that are made after the flag was set.
     setFlagsFromString('--expose-gc')
     const collect: NonNullable<typeof globalThis.gc> = runInNewContext('gc')

@@ -8,6 +8,7 @@
 
 import { parentPort, Worker } from 'node:worker_threads'
 import type { Clock } from './clock.ts'
+import { systemClock } from './clock.ts'
 import { GopherShipError } from './errors.ts'
 import type { PlainFailure } from './plain-failure.ts'
 import { decodeFailure, encodeFailure } from './plain-failure.ts'
@@ -67,7 +68,7 @@ export function serveThread<Options>(definition: ThreadDefinition<Options>): voi
   started.then(
     (service) => {
       say({ kind: 'ready', value: service.ready })
-      collectStartGarbageSoon()
+      collectStartGarbageSoon(systemClock)
     },
     (error: unknown) => {
       say({ kind: 'failed', failure: encodeFailure(error) })
