@@ -3,6 +3,7 @@
 import { FRAME_BYTES_MAX } from '../core/limits.ts'
 import { isLoopbackHost, isWildcardHost } from '../core/loopback.ts'
 import { isOwnTopic } from '../core/own-topics.ts'
+import { STREAM_PLACEHOLDER, stemOf } from '../core/topic-template.ts'
 import type { ConfigProblem } from './config-error.ts'
 import { brokenPressureRules } from './pressure-rules.ts'
 import type { Config } from './schema.ts'
@@ -45,10 +46,7 @@ export function brokenRules(config: Config): ConfigProblem[] {
 
 /** Null for a template whose topics can be the vault's: of a named stream, and of the stream `default`, which has what is left of it. */
 function vaultTemplateProblem(template: string): string | null {
-  const topics = [
-    template.replace('{stream}', 'x'),
-    template.replace(/^\{stream\}[._-]?|[._-]?\{stream\}/, ''),
-  ]
+  const topics = [template.replace(STREAM_PLACEHOLDER, 'x'), stemOf(template)]
   const own = topics.find(isOwnTopic)
   if (own !== undefined)
     return `expected topics that hold nothing else, found "${own}", which has another use`

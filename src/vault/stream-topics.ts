@@ -11,9 +11,7 @@
 
 import { TOPIC_NAME_CHARS_MAX } from '../core/limits.ts'
 import { isOwnTopic, OWN_TOPIC_PREFIXES, OWN_TOPICS } from '../core/own-topics.ts'
-
-/** The stream of a vault topic that is the template's stem alone. */
-export const DEFAULT_STREAM = 'default'
+import { DEFAULT_STREAM, STREAM_PLACEHOLDER, stemOf } from '../core/topic-template.ts'
 
 /** Every topic name GopherShip uses, as templates; `{stream}` stands for the stream's name. */
 export interface StreamTopicTemplates {
@@ -38,7 +36,6 @@ export const DEFAULT_STREAM_TOPICS: StreamTopicTemplates = {
 /** Why a name cannot be a stream: it is not a legal topic name, or it is one of GopherShip's own. */
 export type StreamNameProblem = 'illegal' | 'reserved'
 
-const PLACEHOLDER = '{stream}'
 /** Kafka's own rule for topic names (`org.apache.kafka.common.internals.Topic`). */
 const LEGAL_NAME = /^[a-zA-Z0-9._-]+$/
 /** Reserved whatever the templates say, beside the topics that are GopherShip's or Kafka's own. */
@@ -51,7 +48,7 @@ export function vaultTopicOf(
 ): string {
   const template = templates.vault
   if (stream === DEFAULT_STREAM) return stemOf(template)
-  return template.replace(PLACEHOLDER, () => stream)
+  return template.replace(STREAM_PLACEHOLDER, () => stream)
 }
 
 /** The stream whose raw bytes a topic holds; null for a topic that is no vault topic. */
@@ -61,10 +58,10 @@ export function streamOf(
 ): string | null {
   const template = templates.vault
   if (topic === stemOf(template)) return DEFAULT_STREAM
-  const at = template.indexOf(PLACEHOLDER)
+  const at = template.indexOf(STREAM_PLACEHOLDER)
   if (at < 0) return null
   const before = template.slice(0, at)
-  const after = template.slice(at + PLACEHOLDER.length)
+  const after = template.slice(at + STREAM_PLACEHOLDER.length)
   if (topic.length <= before.length + after.length) return null
   if (!topic.startsWith(before) || !topic.endsWith(after)) return null
   const stream = topic.slice(before.length, topic.length - after.length)
@@ -76,7 +73,7 @@ export function enrichedTopicOf(
   stream: string,
   templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS,
 ): string {
-  return templates.enriched.replace(PLACEHOLDER, () => stream)
+  return templates.enriched.replace(STREAM_PLACEHOLDER, () => stream)
 }
 
 /** The topic that holds a stream's raw batches forwarded while shedding. */
@@ -84,7 +81,7 @@ export function passthroughTopicOf(
   stream: string,
   templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS,
 ): string {
-  return templates.passthrough.replace(PLACEHOLDER, () => stream)
+  return templates.passthrough.replace(STREAM_PLACEHOLDER, () => stream)
 }
 
 /** True for a name no producer may write to: GopherShip's own topics and Kafka's internal ones. */
@@ -110,7 +107,7 @@ export function streamNameProblem(
 /** A regular expression, as text, that matches the name of every vault topic and of no other topic of GopherShip or Kafka. */
 export function vaultTopicsPattern(templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS): string {
   const stem = literal(stemOf(templates.vault))
-  const [before = '', after] = templates.vault.split(PLACEHOLDER).map(literal)
+  const [before = '', after] = templates.vault.split(STREAM_PLACEHOLDER).map(literal)
   if (after === undefined) return `^${stem}$`
   const reserved = [
     ...[RESERVED_PREFIX, ...OWN_TOPIC_PREFIXES].map(literal),
@@ -122,32 +119,19 @@ export function vaultTopicsPattern(templates: StreamTopicTemplates = DEFAULT_STR
 /** The longest stream name whose topics all stay within Kafka's limit. */
 export function streamNameCharsMax(templates: StreamTopicTemplates = DEFAULT_STREAM_TOPICS): number {
   const overhead = [templates.vault, templates.enriched, templates.passthrough].map((template) =>
-    template.includes(PLACEHOLDER) ? template.length - PLACEHOLDER.length : 0,
+    template.includes(STREAM_PLACEHOLDER) ? template.length - STREAM_PLACEHOLDER.length : 0,
   )
   return TOPIC_NAME_CHARS_MAX - Math.max(...overhead)
-}
-
-/**
- * A template without its placeholder and without the separator that stood before (or, failing that, after) it; where nothing
- * would be left, as of a bare placeholder, the stream `default` has the topic of its name.
- */
-function stemOf(template: string): string {
-  const at = template.indexOf(PLACEHOLDER)
-  if (at < 0) return template
-  const before = template.slice(0, at)
-  const after = template.slice(at + PLACEHOLDER.length)
-  const stem = before === '' ? after.replace(/^[._-]/, '') : before.replace(/[._-]$/, '') + after
-  return stem === '' ? DEFAULT_STREAM : stem
 }
 
 /** A name's text as it stands in a regular expression: of its characters only the dot means something there. */
 const literal = (name: string): string => name.replaceAll('.', '\\.')
 
 function followsTemplate(name: string, template: string): boolean {
-  const at = template.indexOf(PLACEHOLDER)
+  const at = template.indexOf(STREAM_PLACEHOLDER)
   if (at < 0) return name === template
   const before = template.slice(0, at)
-  const after = template.slice(at + PLACEHOLDER.length)
+  const after = template.slice(at + STREAM_PLACEHOLDER.length)
   // A template that is all placeholder cannot reserve every name there is.
   if (before === '' && after === '') return false
   if (name === stemOf(template)) return true
