@@ -97,10 +97,7 @@ export async function startIngressPart(context: AppContext, cluster: KafkaCluste
   }
 }
 
-/**
- * A new stream must leave room for what is made of it: where an enriched topic cannot be created any more, processing stops, that
- * of the other streams too.
- */
+/** A new stream must leave room for what is made of it: its records wait while the topic for their events cannot be created. */
 export function streamCountMaxOf({ streams, kafka, vault }: Config): number {
   if (kafka.bootstrapServers.length > 0) return streams.streamCountMax
   const roomFor =
